@@ -1,0 +1,133 @@
+// The imperative shell around the engine: one event loop, no blocking call on it. Carries effects out, brings the
+// world's events in, and is what the bus talks to.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "base/log.hpp"
+#include "engine/engine.hpp"
+#include "process/process_table.hpp"
+#include "runtime/config.hpp"
+#include "sys/features.hpp"
+#include "unit/install.hpp"
+#include "unit/loader.hpp"
+
+namespace pidward::runtime {
+
+/// Told of what changed, on the loop, once per turn and object. Observers outlive their registration.
+class ManagerObserver {
+ public:
+  virtual ~ManagerObserver() = default;
+  virtual void unit_added(UnitId, const unit::UnitName&) {}
+  virtual void unit_removed(UnitId, const unit::UnitName&) {}
+  virtual void unit_changed(UnitId) {}
+  virtual void job_added(JobId, UnitId, const unit::UnitName&) {}
+  virtual void job_changed(JobId) {}
+  virtual void job_removed(JobId, UnitId, const unit::UnitName&, engine::JobResult) {}
+  virtual void reloading(bool /*begins*/) {}
+  virtual void unit_files_changed() {}
+  virtual void startup_finished() {}
+  virtual void process_added(ProcessId) {}
+  virtual void process_exited(ProcessId) {}
+  /// A bus name some unit waits for (Type=dbus); the bus layer watches it and calls Manager::bus_name_changed().
+  virtual void watch_bus_name(const std::string& /*name*/, bool /*watch*/) {}
+};
+
+struct JobSubmission {
+  std::string unit;          ///< as the caller wrote it; must be a full, valid unit name
+  engine::JobType type = engine::JobType::start;
+  unit::JobMode mode = unit::JobMode::replace;
+  bool reload_if_possible = false;
+};
+
+/// One process as `ps`, GetUnitProcesses and the status tree show it.
+struct ProcessInfo {
+  ProcessId id;
+  std::uint32_t pid = 0;      ///< for display only
+  std::uint32_t parent = 0;
+  UnitId unit;
+  process::Role role{};
+  std::string control_group;
+  std::string command;
+};
+
+enum class SystemState : std::uint8_t { initializing, starting, running, degraded, maintenance, stopping };
+std::string_view to_string(SystemState state);
+
+class Manager {
+ public:
+  /// `io` outlives the manager. Errors say what could not be set up and what to do about it.
+  static Result<std::unique_ptr<Manager>> create(boost::asio::io_context& io, Config config);
+  virtual ~Manager();
+  Manager(const Manager&) = delete;
+  Manager& operator=(const Manager&) = delete;
+
+  template <typename T>
+  using Reply = std::function<void(Result<T>)>;
+
+  /// Loads what `submission` needs (off the loop), then asks the engine. The reply comes on the loop, later.
+  void submit(const JobSubmission& submission, Reply<engine::RequestOutcome> reply);
+  /// Loads a unit by name (LoadUnit): never fails for a valid name, the load state says what was found.
+  void load(const std::string& name, Reply<UnitId> reply);
+  /// daemon-reload: reads every unit again off the loop, then swaps all of them in one step. The reply carries what
+  /// the loader complained of, in file order.
+  void reload(Reply<std::vector<unit::Diagnostic>> reply);
+  /// Unit file operations, off the loop.
+  void install(const unit::InstallRequest& request, Reply<unit::InstallPlan> reply);
+  void list_unit_files(Reply<std::vector<unit::UnitFileEntry>> reply);
+  void unit_file_state(const std::string& name, Reply<std::string> reply);
+  /// Files changed since the unit was loaded (NeedDaemonReload). Cached; re-checked off the loop at most once a second.
+  [[nodiscard]] bool needs_reload(UnitId unit);
+
+  Status cancel(JobId job);
+  void cancel_all_jobs();
+  Status reset_failed(UnitId unit);
+  void reset_failed_all();
+  Status kill(UnitId unit, engine::KillWhom whom, int signal);
+
+  [[nodiscard]] const engine::Engine& engine() const;
+  [[nodiscard]] const process::ProcessTable& processes() const;
+  [[nodiscard]] std::vector<ProcessInfo> list_processes(std::optional<UnitId> unit) const;
+  /// Control group of the unit as the bus shows it: "/system.slice/nginx.service", empty when it has none.
+  [[nodiscard]] std::string control_group(UnitId unit) const;
+  [[nodiscard]] std::optional<UnitId> unit_of_process(ProcessId process) const;
+  /// Opens `pid`, verifies it is alive and ours, and says which unit it is in. Errors: no such process, not in a unit.
+  [[nodiscard]] Result<UnitId> unit_by_pid(std::uint32_t pid);
+  /// PID of a process in the table, for display and for MainPID; 0 when it is gone.
+  [[nodiscard]] std::uint32_t pid_of(ProcessId process) const;
+
+  [[nodiscard]] const sys::KernelFeatures& features() const;
+  [[nodiscard]] const Config& config() const;
+  [[nodiscard]] const unit::SearchPath& search_path() const;
+  [[nodiscard]] SystemState system_state() const;
+  /// The manager's environment block: sorted "KEY=VALUE".
+  [[nodiscard]] std::vector<std::string> environment() const;
+  Status set_environment(const std::vector<std::string>& assignments);
+  void unset_environment(const std::vector<std::string>& names);
+  /// Where a unit's log lines are, for `logs`.
+  [[nodiscard]] std::string log_directory() const;
+  [[nodiscard]] Now startup_time() const;
+  [[nodiscard]] Now finished_time() const;
+
+  /// Told by the bus layer.
+  void bus_name_changed(const std::string& name, bool owned, std::optional<std::uint32_t> owner_pid);
+  /// Stop everything in order (shutdown.target semantics), then let run() return with this exit code.
+  void request_exit(int exit_code);
+  [[nodiscard]] std::optional<int> exit_code() const;
+
+  void add_observer(ManagerObserver* observer);
+  void remove_observer(ManagerObserver* observer);
+
+ private:
+  struct Impl;
+  explicit Manager(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pidward::runtime
