@@ -1,0 +1,62 @@
+// From settings to a process, second half: making the child and hearing what became of it.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "base/result.hpp"
+#include "exec/plan.hpp"
+#include "sys/fd.hpp"
+#include "sys/pidfd.hpp"
+
+namespace pidward::exec {
+
+/// How the way to exec ended.
+struct ExecOutcome {
+  bool executed = false;             ///< the program runs (or ran)
+  ExitCode exit_code = ExitCode::none;
+  std::optional<Error> error;        ///< which step failed, with which errno, in a sentence
+};
+
+/// A child on its way to exec. Owns what the child still uses: destroying it before the outcome is known would pull the
+/// memory from under the child, so the destructor kills such a child through its pidfd and waits for the kernel to let
+/// go of it (microseconds; only on error paths).
+class SpawnedChild {
+ public:
+  SpawnedChild(SpawnedChild&&) noexcept;
+  SpawnedChild& operator=(SpawnedChild&&) noexcept;
+  ~SpawnedChild();
+
+  /// Of the new process; may be moved out by the caller once.
+  [[nodiscard]] sys::Pidfd& pidfd();
+  /// PID for display, $MAINPID and logs; never to act on.
+  [[nodiscard]] int pid() const;
+  /// Becomes readable when the outcome is known. Non-blocking.
+  [[nodiscard]] int report_fd() const;
+  /// The outcome, or nothing while it is still open. Call when report_fd() is readable; afterwards the plan is freed.
+  [[nodiscard]] std::optional<ExecOutcome> outcome();
+
+ private:
+  friend class Spawner;
+  SpawnedChild();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Makes the child, in the control group `cgroup` (a directory descriptor, or -1), and returns while it runs its plan.
+/// Holds the caller for the clone alone. Must always be called from the same thread. Errors: no descriptors, no memory,
+/// too many processes, the control group is gone.
+class Spawner {
+ public:
+  Spawner();
+  ~Spawner();
+  Spawner(const Spawner&) = delete;
+  Spawner& operator=(const Spawner&) = delete;
+  Result<SpawnedChild> spawn(std::unique_ptr<ExecPlan> plan, int cgroup);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pidward::exec
