@@ -1,5 +1,5 @@
-// What is to be done about it. The runtime carries effects out in order; none of them reports back by return value,
-// only by events.
+// What is to be done about it. The runtime carries effects out in order; none of them reports back
+// by return value, only by events.
 #pragma once
 
 #include <optional>
@@ -12,13 +12,16 @@
 
 namespace pidward::engine {
 
-/// Evaluate Condition…=/Assert…= lines, make the unit's control group and count what an earlier run left in it.
-/// Answered by StartPrepared, always. `kill_leftovers`: SIGKILL what is found before answering.
+/// Evaluate Condition…=/Assert…= lines, make the unit's control group and count what an earlier run
+/// left in it. Answered by StartPrepared, always. `kill_leftovers`: SIGKILL what is found before
+/// answering.
 struct PrepareStart {
   UnitId unit;
   InvocationId invocation;
+  bool kill_leftovers = false;
 };
-/// Start one command of the unit. Answered by Spawned (then Executed or SpawnFailed) or by SpawnFailed.
+/// Start one command of the unit. Answered by Spawned (then Executed or SpawnFailed) or by
+/// SpawnFailed.
 struct Spawn {
   SpawnId spawn;
   UnitId unit;
@@ -26,21 +29,23 @@ struct Spawn {
   unit::Directive list = unit::Directive::ExecStart;
   std::uint32_t index = 0;
   InvocationId invocation;
-  std::vector<std::string> environment;  ///< what the engine knows: SERVICE_RESULT=, WATCHDOG_USEC= …
-  ProcessId main_process;                ///< becomes $MAINPID and $MAINPIDFDID
+  std::vector<std::string>
+      environment;         ///< what the engine knows: SERVICE_RESULT=, WATCHDOG_USEC= …
+  ProcessId main_process;  ///< becomes $MAINPID and $MAINPIDFDID
   bool pass_notify_socket = false;
-  std::vector<UnitId> sockets;           ///< socket units whose descriptors the process inherits, in order
-  std::uint64_t connection = 0;          ///< an accepted connection, or 0
+  std::vector<UnitId> sockets;   ///< socket units whose descriptors the process inherits, in order
+  std::uint64_t connection = 0;  ///< an accepted connection, or 0
 };
 enum class KillWhom : std::uint8_t {
   main,
   control,
   main_and_control,
-  all,              ///< the whole tree
-  all_but_main,     ///< the tree without the main and the control process
+  all,           ///< the whole tree
+  all_but_main,  ///< the tree without the main and the control process
 };
-/// Send `signal` (then SIGCONT, then SIGHUP, as asked) to these processes of the unit, each by pidfd; SIGKILL for all
-/// goes through cgroup.kill where there is one. Afterwards, as for WatchEmpty: UnitEmpty comes once the tree is empty.
+/// Send `signal` (then SIGCONT, then SIGHUP, as asked) to these processes of the unit, each by
+/// pidfd; SIGKILL for all goes through cgroup.kill where there is one. Afterwards, as for
+/// WatchEmpty: UnitEmpty comes once the tree is empty.
 struct KillProcesses {
   UnitId unit;
   KillWhom whom = KillWhom::all;
@@ -62,9 +67,10 @@ struct DisarmTimer {
   UnitId unit;
   TimerKind kind = TimerKind::operation;
 };
-/// Find the main process of a forking service: from PIDFile= (when `pid_file` is set: read, opened, verified to be in
-/// the unit and not us; while the file is missing or wrong the runtime watches it and answers when that changes), or by
-/// guess when exactly one process is left in the unit. `wait` false: answer now, whatever it is.
+/// Find the main process of a forking service: from PIDFile= (when `pid_file` is set: read, opened,
+/// verified to be in the unit and not us; while the file is missing or wrong the runtime watches it
+/// and answers when that changes), or by guess when exactly one process is left in the unit. `wait`
+/// false: answer now, whatever it is.
 struct FindMainProcess {
   UnitId unit;
   bool from_pid_file = false;
@@ -79,7 +85,7 @@ struct Listen {
 };
 struct CloseListen {
   UnitId unit;
-  bool remove_files = false;   ///< RemoveOnStop=
+  bool remove_files = false;  ///< RemoveOnStop=
 };
 /// Poll (or stop polling) the unit's listening descriptors for Incoming.
 struct WatchListen {
@@ -89,7 +95,8 @@ struct WatchListen {
 struct CloseConnection {
   std::uint64_t connection = 0;
 };
-/// Throw away what waits on the listening descriptors (FlushPending=, or a trigger that cannot be served).
+/// Throw away what waits on the listening descriptors (FlushPending=, or a trigger that cannot be
+/// served).
 struct FlushListen {
   UnitId unit;
 };
@@ -98,8 +105,9 @@ struct ObserveExternal {
   UnitId unit;
   bool observe = true;
 };
-/// The unit is down: remove its control group and, as their Preserve= says, its runtime directories; forget its
-/// processes. `restarting`: it is about to come back (RuntimeDirectoryPreserve=restart).
+/// The unit is down: remove its control group and, as their Preserve= says, its runtime
+/// directories; forget its processes. `restarting`: it is about to come back
+/// (RuntimeDirectoryPreserve=restart).
 struct CleanUp {
   UnitId unit;
   bool restarting = false;
@@ -136,16 +144,17 @@ struct SystemAction {
   std::optional<int> exit_status;
   std::string reason;
 };
-/// The engine needs this unit and does not have it (an Accept=yes instance, a unit named by OnFailure= with %n …):
-/// load its closure and hand it to Engine::add().
+/// The engine needs this unit and does not have it (an Accept=yes instance, a unit named by
+/// OnFailure= with %n …): load its closure and hand it to Engine::add().
 struct LoadUnit {
   unit::UnitName name;
 };
 
-using Effect = std::variant<PrepareStart, Spawn, KillProcesses, WatchEmpty, ArmTimer, DisarmTimer, FindMainProcess,
-                            WatchBusName, Listen, CloseListen, WatchListen, CloseConnection, FlushListen, ObserveExternal,
-                            CleanUp, UnitAdded, UnitChanged, UnitRemoved, JobAdded, JobChanged, JobRemoved, Log,
-                            SystemAction, LoadUnit>;
+using Effect =
+    std::variant<PrepareStart, Spawn, KillProcesses, WatchEmpty, ArmTimer, DisarmTimer,
+                 FindMainProcess, WatchBusName, Listen, CloseListen, WatchListen, CloseConnection,
+                 FlushListen, ObserveExternal, CleanUp, UnitAdded, UnitChanged, UnitRemoved,
+                 JobAdded, JobChanged, JobRemoved, Log, SystemAction, LoadUnit>;
 using Effects = std::vector<Effect>;
 
 }  // namespace pidward::engine

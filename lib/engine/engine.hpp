@@ -1,9 +1,10 @@
-// The engine: all units, all jobs, all decisions. Pure and single threaded: the same calls with the same arguments
-// give the same effects, whatever the world does. Time and randomness are arguments.
+// The engine: all units, all jobs, all decisions. Pure and single threaded: the same calls with the
+// same arguments give the same effects, whatever the world does. Time and randomness are arguments.
 //
-// Two phases, as everywhere in this field: a request first settles what is wished (a transaction of jobs, checked as a
-// whole before anything changes), then jobs whose order allows it are run; each unit's machine turns events into a new
-// state and effects. Queues drain until nothing is left to do; nothing recurses through the graph of units.
+// Two phases, as everywhere in this field: a request first settles what is wished (a transaction of
+// jobs, checked as a whole before anything changes), then jobs whose order allows it are run; each
+// unit's machine turns events into a new state and effects. Queues drain until nothing is left to
+// do; nothing recurses through the graph of units.
 #pragma once
 
 #include <functional>
@@ -19,7 +20,7 @@
 namespace pidward::engine {
 
 struct EngineConfig {
-  std::function<std::uint64_t()> random;       ///< for invocation IDs and jitter
+  std::function<std::uint64_t()> random;  ///< for invocation IDs and jitter
   Duration default_timeout_start = std::chrono::seconds(90);
   Duration default_timeout_stop = std::chrono::seconds(90);
   Duration default_timeout_abort = std::chrono::seconds(90);
@@ -34,7 +35,7 @@ struct JobRequest {
   unit::UnitName unit;
   JobType type = JobType::start;
   unit::JobMode mode = unit::JobMode::replace;
-  bool manual = true;      ///< asked for by a person: RefuseManualStart= counts
+  bool manual = true;               ///< asked for by a person: RefuseManualStart= counts
   bool reload_if_possible = false;  ///< restart and try_restart: reload instead where the unit can
 };
 
@@ -53,21 +54,23 @@ class Engine {
 
   /// Adds units (a closure from the loader); those already there by any name are left as they are.
   void add(std::span<const unit::UnitSpecPtr> specs, Now now, Effects& effects);
-  /// daemon-reload: replaces the settings and dependencies of every unit by those of `specs`. Units that are not in
-  /// `specs` stay as not-found while they are active or have a job, and go otherwise. Running processes, jobs and
-  /// states are not touched.
+  /// daemon-reload: replaces the settings and dependencies of every unit by those of `specs`. Units
+  /// that are not in `specs` stay as not-found while they are active or have a job, and go
+  /// otherwise. Running processes, jobs and states are not touched.
   void reload(std::span<const unit::UnitSpecPtr> specs, Now now, Effects& effects);
-  /// Removes units that are inactive, without job, and referenced by nobody (CollectMode=), and emits UnitRemoved.
+  /// Removes units that are inactive, without job, and referenced by nobody (CollectMode=), and
+  /// emits UnitRemoved.
   void collect(Now now, Effects& effects);
 
-  /// Builds the transaction for a request, checks it and installs it. Errors (nothing has changed then): no such unit,
-  /// masked, not loaded, cannot be isolated, destructive, conflicting, an order cycle that cannot be broken, job type
-  /// not applicable.
+  /// Builds the transaction for a request, checks it and installs it. Errors (nothing has changed
+  /// then): no such unit, masked, not loaded, cannot be isolated, destructive, conflicting, an
+  /// order cycle that cannot be broken, job type not applicable.
   Result<RequestOutcome> request(const JobRequest& request, Now now, Effects& effects);
   Status cancel(JobId job, Now now, Effects& effects);
   void cancel_all(Now now, Effects& effects);
   Status reset_failed(UnitId unit, Now now, Effects& effects);
-  /// KillUnit: signals processes of a unit on a person's behalf; `whom` as on the bus. Errors: nothing to kill.
+  /// KillUnit: signals processes of a unit on a person's behalf; `whom` as on the bus. Errors:
+  /// nothing to kill.
   Status kill(UnitId unit, KillWhom whom, int signal, Now now, Effects& effects);
   /// Names somebody on the bus holds a reference to are not collected.
   void set_referenced(UnitId unit, bool referenced);

@@ -1,5 +1,6 @@
-// What happens in the world, as the engine is told. Every event names what it is about by strong ids; an event about
-// something that has moved on (an older spawn, a disarmed timer) is recognised by its id and ignored.
+// What happens in the world, as the engine is told. Every event names what it is about by strong
+// ids; an event about something that has moved on (an older spawn, a disarmed timer) is recognised
+// by its id and ignored.
 #pragma once
 
 #include <optional>
@@ -12,16 +13,25 @@
 namespace pidward::engine {
 
 /// Each unit has at most one timer of a kind armed.
-enum class TimerKind : std::uint8_t { operation, restart, watchdog, runtime_max, job, job_running, trigger, idle };
+enum class TimerKind : std::uint8_t {
+  operation,
+  restart,
+  watchdog,
+  runtime_max,
+  job,
+  job_running,
+  trigger,
+  idle
+};
 
 /// Answer to PrepareStart.
 struct StartPrepared {
   UnitId unit;
   bool conditions_ok = true;
   bool asserts_ok = true;
-  std::string failed_condition;          ///< "ConditionPathExists=/etc/x", of whichever failed first
-  std::uint32_t leftovers = 0;           ///< processes of an earlier run found in the unit's control group
-  std::optional<Error> error;            ///< the control group could not be made …
+  std::string failed_condition;  ///< "ConditionPathExists=/etc/x", of whichever failed first
+  std::uint32_t leftovers = 0;   ///< processes of an earlier run found in the unit's control group
+  std::optional<Error> error;    ///< the control group could not be made …
 };
 /// A process was made for this spawn.
 struct Spawned {
@@ -32,8 +42,9 @@ struct Spawned {
 struct Executed {
   SpawnId spawn;
 };
-/// The spawn came to nothing: either no process was made, or it failed before exec (then ProcessExited does not follow).
-/// `exit_code` is systemd's 200–243 (systemd.exec(5)) of the step that failed.
+/// The spawn came to nothing: either no process was made, or it failed before exec (then
+/// ProcessExited does not follow). `exit_code` is systemd's 200–243 (systemd.exec(5)) of the step
+/// that failed.
 struct SpawnFailed {
   SpawnId spawn;
   int exit_code = 0;
@@ -45,7 +56,8 @@ struct ProcessExited {
   ProcessId process;
   ExitStatus status;
 };
-/// No process of the unit is left. Answer to KillProcesses and WatchEmpty; also sent when it happens on its own.
+/// No process of the unit is left. Answer to KillProcesses and WatchEmpty; also sent when it
+/// happens on its own.
 struct UnitEmpty {
   UnitId unit;
 };
@@ -55,19 +67,22 @@ struct TimerFired {
   std::uint64_t generation = 0;  ///< as armed
 };
 
-/// One datagram on the notify socket, parsed and with its sender identified; nothing about access is decided yet.
+/// One datagram on the notify socket, parsed and with its sender identified; nothing about access
+/// is decided yet.
 struct NotifyMessage {
-  bool ready = false, reloading = false, stopping = false, watchdog = false, watchdog_trigger = false;
+  bool ready = false, reloading = false, stopping = false, watchdog = false,
+       watchdog_trigger = false;
   std::optional<std::string> status;
   std::optional<int> error_number;
-  std::optional<ProcessId> main_process;       ///< MAINPID= or MAINPIDFDID=, opened and verified by the runtime
-  std::optional<Duration> watchdog_interval;   ///< WATCHDOG_USEC=
-  std::optional<Duration> extend_timeout;      ///< EXTEND_TIMEOUT_USEC=
-  std::optional<MonoTime> monotonic;           ///< MONOTONIC_USEC=
+  std::optional<ProcessId>
+      main_process;  ///< MAINPID= or MAINPIDFDID=, opened and verified by the runtime
+  std::optional<Duration> watchdog_interval;  ///< WATCHDOG_USEC=
+  std::optional<Duration> extend_timeout;     ///< EXTEND_TIMEOUT_USEC=
+  std::optional<MonoTime> monotonic;          ///< MONOTONIC_USEC=
 };
 struct Notified {
   UnitId unit;
-  ProcessId sender;              ///< none if it could not be identified
+  ProcessId sender;  ///< none if it could not be identified
   ProcessRole sender_role = ProcessRole::other;
   NotifyMessage message;
 };
@@ -76,17 +91,17 @@ struct Notified {
 struct MainProcessFound {
   UnitId unit;
   ProcessId process;
-  bool alien = false;   ///< not our child
+  bool alien = false;  ///< not our child
 };
 struct MainProcessMissing {
   UnitId unit;
-  Error error;          ///< why: no such file, not a number, dead, not ours …
+  Error error;  ///< why: no such file, not a number, dead, not ours …
 };
 
 struct BusNameChanged {
   UnitId unit;
   bool owned = false;
-  ProcessId owner;      ///< when known
+  ProcessId owner;  ///< when known
 };
 
 /// Answers to Listen.
@@ -97,14 +112,15 @@ struct ListenFailed {
   UnitId unit;
   Error error;
 };
-/// Something waits on a socket unit's descriptors. With Accept=yes the runtime holds the accepted connection under
-/// `connection` until a Spawn takes it or CloseConnection drops it.
+/// Something waits on a socket unit's descriptors. With Accept=yes the runtime holds the accepted
+/// connection under `connection` until a Spawn takes it or CloseConnection drops it.
 struct Incoming {
   UnitId unit;
   std::uint64_t connection = 0;
-  std::string peer;     ///< for the instance name: "1-127.0.0.1:22-127.0.0.1:4711"
+  std::string peer;  ///< for the instance name: "1-127.0.0.1:22-127.0.0.1:4711"
 };
-/// A mount, swap or device unit: what is true of the system now. Answer to ObserveExternal, and on change.
+/// A mount, swap or device unit: what is true of the system now. Answer to ObserveExternal, and on
+/// change.
 struct ExternalState {
   UnitId unit;
   bool present = false;
@@ -115,8 +131,9 @@ struct PathTriggered {
 };
 struct WallClockChanged {};
 
-using Event = std::variant<StartPrepared, Spawned, Executed, SpawnFailed, ProcessExited, UnitEmpty, TimerFired, Notified,
-                           MainProcessFound, MainProcessMissing, BusNameChanged, Listening, ListenFailed, Incoming,
-                           ExternalState, PathTriggered, WallClockChanged>;
+using Event =
+    std::variant<StartPrepared, Spawned, Executed, SpawnFailed, ProcessExited, UnitEmpty,
+                 TimerFired, Notified, MainProcessFound, MainProcessMissing, BusNameChanged,
+                 Listening, ListenFailed, Incoming, ExternalState, PathTriggered, WallClockChanged>;
 
 }  // namespace pidward::engine

@@ -1,0 +1,14 @@
+#include "engine/machine.hpp"
+
+#include <fmt/core.h>
+
+namespace pidward::engine {
+
+Status Machine::kill(MachineContext& context, KillWhom whom, int signal) {
+  static_cast<void>(whom);
+  static_cast<void>(signal);
+  return Error(Errc::no_such_process,
+               fmt::format("{} has no processes to signal", context.spec().name.str()));
+}
+
+}  // namespace pidward::engine
