@@ -23,12 +23,12 @@ add_library(pidward_flags INTERFACE)
 target_compile_options(pidward_flags INTERFACE
   -Wall -Wextra -Werror -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
   -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough -Wswitch-enum
-  -Wnull-dereference -Wno-missing-field-initializers)
+  -Wno-missing-field-initializers)
 target_include_directories(pidward_flags INTERFACE "${PROJECT_SOURCE_DIR}/lib" "${PROJECT_BINARY_DIR}/generated")
 target_compile_definitions(pidward_flags INTERFACE _GNU_SOURCE)
 if(PIDWARD_SANITIZE)
   target_compile_options(pidward_flags INTERFACE -fsanitize=${PIDWARD_SANITIZE}
-    -fno-omit-frame-pointer -fno-sanitize-recover=all -Wno-null-dereference -Wno-maybe-uninitialized)
+    -fno-omit-frame-pointer -fno-sanitize-recover=all -Wno-maybe-uninitialized)
   target_link_options(pidward_flags INTERFACE -fsanitize=${PIDWARD_SANITIZE})
 endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
