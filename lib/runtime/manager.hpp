@@ -82,8 +82,16 @@ class Manager {
   void install(const unit::InstallRequest& request, Reply<unit::InstallPlan> reply);
   void list_unit_files(Reply<std::vector<unit::UnitFileEntry>> reply);
   void unit_file_state(const std::string& name, Reply<std::string> reply);
+  /// "enabled", "disabled" or "ignored", as the preset files have it (UnitFilePreset); off the loop.
+  void unit_file_preset(const std::string& name, Reply<std::string> reply);
+  /// Makes default.target a link to `name` in the configuration directory; off the loop. Errors: no such unit file, a
+  /// default.target that is no link and `force` is false.
+  void set_default_target(const std::string& name, bool force, Reply<unit::InstallPlan> reply);
   /// Files changed since the unit was loaded (NeedDaemonReload). Cached; re-checked off the loop at most once a second.
   [[nodiscard]] bool needs_reload(UnitId unit);
+
+  /// Somebody on the bus holds a reference to the unit (Ref, RefUnit), or the last one went: see Engine::set_referenced().
+  void set_referenced(UnitId unit, bool referenced);
 
   Status cancel(JobId job);
   void cancel_all_jobs();
