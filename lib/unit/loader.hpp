@@ -23,6 +23,8 @@ struct SearchPath {
   std::string transient_dir;   ///< /run/pidward/transient
   std::string control_dir;     ///< set-property: /etc/pidward/system.control
   std::string runtime_control_dir;
+  std::vector<std::string> preset_dirs;  ///< systemd.preset(5), highest first
+  std::string root;              ///< --root=, already in front of all of the above; empty for "/"
 };
 
 struct SearchPathOptions {

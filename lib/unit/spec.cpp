@@ -1,0 +1,137 @@
+#include "unit/spec.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/core.h>
+
+namespace pidward::unit {
+namespace {
+
+struct DependencyRow {
+  std::string_view name;
+  Dependency reverse;
+};
+
+// In the order of the enum.
+constexpr std::array<DependencyRow, kDependencies> kDependencyRows{{
+    {"Requires", Dependency::RequiredBy},
+    {"Requisite", Dependency::RequisiteOf},
+    {"Wants", Dependency::WantedBy},
+    {"BindsTo", Dependency::BoundBy},
+    {"PartOf", Dependency::ConsistsOf},
+    {"Upholds", Dependency::UpheldBy},
+    {"RequiredBy", Dependency::Requires},
+    {"RequisiteOf", Dependency::Requisite},
+    {"WantedBy", Dependency::Wants},
+    {"BoundBy", Dependency::BindsTo},
+    {"ConsistsOf", Dependency::PartOf},
+    {"UpheldBy", Dependency::Upholds},
+    {"Conflicts", Dependency::ConflictedBy},
+    {"ConflictedBy", Dependency::Conflicts},
+    {"Before", Dependency::After},
+    {"After", Dependency::Before},
+    {"OnFailure", Dependency::OnFailureOf},
+    {"OnFailureOf", Dependency::OnFailure},
+    {"OnSuccess", Dependency::OnSuccessOf},
+    {"OnSuccessOf", Dependency::OnSuccess},
+    {"Triggers", Dependency::TriggeredBy},
+    {"TriggeredBy", Dependency::Triggers},
+    {"PropagatesReloadTo", Dependency::ReloadPropagatedFrom},
+    {"ReloadPropagatedFrom", Dependency::PropagatesReloadTo},
+    {"PropagatesStopTo", Dependency::StopPropagatedFrom},
+    {"StopPropagatedFrom", Dependency::PropagatesStopTo},
+    {"JoinsNamespaceOf", Dependency::JoinsNamespaceOf},
+    {"References", Dependency::ReferencedBy},
+    {"ReferencedBy", Dependency::References},
+    {"InSlice", Dependency::SliceOf},
+    {"SliceOf", Dependency::InSlice},
+}};
+
+const DependencyRow& row_of(Dependency dependency) {
+  return kDependencyRows.at(static_cast<std::size_t>(dependency));
+}
+
+std::string_view word_for(Diagnostic::Severity severity) {
+  switch (severity) {
+    case Diagnostic::Severity::error:
+      return "error";
+    case Diagnostic::Severity::warning:
+      return "warning";
+    case Diagnostic::Severity::note:
+      return "note";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string_view to_string(Dependency dependency) {
+  return row_of(dependency).name;
+}
+Dependency reverse(Dependency dependency) {
+  return row_of(dependency).reverse;
+}
+
+std::string_view to_string(LoadState state) {
+  switch (state) {
+    case LoadState::stub:
+      return "stub";
+    case LoadState::loaded:
+      return "loaded";
+    case LoadState::not_found:
+      return "not-found";
+    case LoadState::bad_setting:
+      return "bad-setting";
+    case LoadState::error:
+      return "error";
+    case LoadState::merged:
+      return "merged";
+    case LoadState::masked:
+      return "masked";
+  }
+  return "";
+}
+
+std::string Diagnostic::to_string() const {
+  const std::string place = where.to_string();
+  std::string text = place.empty() ? std::string() : place + ": ";
+  text += fmt::format("{}: {}", word_for(severity), message);
+  if (!advice.empty()) text += fmt::format(" ({})", advice);
+  return text;
+}
+
+std::optional<Error> UnitSpec::load_error() const {
+  Errc code = Errc::unit_load_failed;
+  std::string summary;
+  switch (load_state) {
+    case LoadState::stub:
+    case LoadState::loaded:
+    case LoadState::merged:
+      return std::nullopt;
+    case LoadState::not_found:
+      code = Errc::no_such_unit;
+      summary = fmt::format("Unit {} not found", name.str());
+      break;
+    case LoadState::masked:
+      code = Errc::unit_masked;
+      summary = fmt::format("Unit {} is masked", name.str());
+      break;
+    case LoadState::bad_setting:
+      summary = fmt::format("Unit {} has a bad unit file setting", name.str());
+      break;
+    case LoadState::error:
+      summary = fmt::format("Unit {} could not be loaded", name.str());
+      break;
+  }
+  const auto first = std::find_if(
+      diagnostics.begin(), diagnostics.end(),
+      [](const Diagnostic& found) { return found.severity == Diagnostic::Severity::error; });
+  if (first == diagnostics.end()) return Error(code, summary + ".");
+  Error error(code, fmt::format("{}: {}", summary, first->message));
+  if (!first->where.file.empty()) error = std::move(error).at(first->where);
+  if (!first->advice.empty()) error = std::move(error).advise(first->advice);
+  return error;
+}
+
+}  // namespace pidward::unit
