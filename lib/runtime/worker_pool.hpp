@@ -1,0 +1,89 @@
+// A few threads for everything that may block, so that the loop never does: unit files, user
+// look-ups, conditions, slow disks. Started with the first task.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+namespace pidward::runtime {
+
+class WorkerPool {
+ public:
+  explicit WorkerPool(boost::asio::io_context& io, std::size_t threads = 2);
+  /// Waits for the tasks that run; those that did not begin are dropped, and so are all results.
+  ~WorkerPool();
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+
+  /// Runs `work` on a thread of the pool, then `done` with its result on the loop. `work` must not
+  /// touch anything of the loop's.
+  template <typename Work, typename Done>
+  void run(Work work, Done done) {
+    submit([this, work = std::move(work), done = std::move(done)]() mutable {
+      post_result([done = std::move(done), result = work()]() mutable { done(std::move(result)); });
+    });
+  }
+  /// Tasks whose result has not arrived on the loop.
+  [[nodiscard]] std::size_t pending() const { return pending_; }
+
+ private:
+  using Guard = boost::asio::executor_work_guard<boost::asio::io_context::executor_type>;
+
+  /// std::function wants copies; tasks and results may be move-only.
+  class Task {
+   public:
+    template <typename F>
+    explicit Task(F body) : body_(std::make_unique<Body<F>>(std::move(body))) {}
+    void operator()() { body_->run(); }
+
+   private:
+    struct Base {
+      virtual ~Base() = default;
+      virtual void run() = 0;
+    };
+    template <typename F>
+    struct Body final : Base {
+      explicit Body(F f) : function(std::move(f)) {}
+      void run() override { function(); }
+      F function;
+    };
+    std::unique_ptr<Base> body_;
+  };
+
+  template <typename F>
+  void submit(F body) {
+    enqueue(Task(std::move(body)));
+  }
+  template <typename F>
+  void post_result(F body) {
+    boost::asio::post(io_, [this, alive = std::weak_ptr<bool>(alive_),
+                            body = std::move(body)]() mutable {
+      if (alive.expired()) return;
+      --pending_;
+      body();
+    });
+  }
+  void enqueue(Task task);
+  void work();
+
+  boost::asio::io_context& io_;
+  std::size_t limit_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::size_t pending_ = 0;  ///< the loop's alone
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Task> queue_;
+  std::size_t idle_ = 0;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace pidward::runtime
