@@ -1,8 +1,10 @@
-// From settings to a process, first half: an ExecPlan is everything a start needs, decided beforehand.
+// From settings to a process, first half: an ExecPlan is everything a start needs, decided
+// beforehand.
 //
-// The child that will run the plan shares our memory and may only make raw system calls, so nothing is left to decide
-// there: the plan is a flat list of steps, each one system call or a short fixed sequence, with every string and array
-// it needs already laid out. Each step names the exit code (systemd.exec(5), "Process Exit Codes") that its failure means.
+// The child that will run the plan shares our memory and may only make raw system calls, so nothing
+// is left to decide there: the plan is a flat list of steps, each one system call or a short fixed
+// sequence, with every string and array it needs already laid out. Each step names the exit code
+// (systemd.exec(5), "Process Exit Codes") that its failure means.
 #pragma once
 
 #include <cstdint>
@@ -18,16 +20,51 @@
 
 namespace pidward::exec {
 
-/// systemd.exec(5), "Process Exit Codes": the ones a child of ours can end with before its program runs.
+/// systemd.exec(5), "Process Exit Codes": the ones a child of ours can end with before its program
+/// runs.
 enum class ExitCode : std::uint8_t {
   none = 0,
-  chdir = 200, nice = 201, fds = 202, exec = 203, memory = 204, limits = 205, oom_adjust = 206, signal_mask = 207,
-  standard_input = 208, standard_output = 209, chroot = 210, ioprio = 211, timer_slack = 212, secure_bits = 213,
-  set_scheduler = 214, cpu_affinity = 215, group = 216, user = 217, capabilities = 218, cgroup = 219, set_sid = 220,
-  confirm = 221, standard_error = 222, pam = 224, network = 225, namespaces = 226, no_new_privileges = 227,
-  seccomp = 228, selinux = 229, personality = 230, apparmor = 231, address_families = 232, runtime_directory = 233,
-  chown = 235, keyring = 237, state_directory = 238, cache_directory = 239, logs_directory = 240,
-  configuration_directory = 241, numa_policy = 242, credentials = 243,
+  chdir = 200,
+  nice = 201,
+  fds = 202,
+  exec = 203,
+  memory = 204,
+  limits = 205,
+  oom_adjust = 206,
+  signal_mask = 207,
+  standard_input = 208,
+  standard_output = 209,
+  chroot = 210,
+  ioprio = 211,
+  timer_slack = 212,
+  secure_bits = 213,
+  set_scheduler = 214,
+  cpu_affinity = 215,
+  group = 216,
+  user = 217,
+  capabilities = 218,
+  cgroup = 219,
+  set_sid = 220,
+  confirm = 221,
+  standard_error = 222,
+  pam = 224,
+  network = 225,
+  namespaces = 226,
+  no_new_privileges = 227,
+  seccomp = 228,
+  selinux = 229,
+  personality = 230,
+  apparmor = 231,
+  address_families = 232,
+  runtime_directory = 233,
+  chown = 235,
+  keyring = 237,
+  state_directory = 238,
+  cache_directory = 239,
+  logs_directory = 240,
+  configuration_directory = 241,
+  numa_policy = 242,
+  credentials = 243,
 };
 /// The upper-case name of systemd.exec(5): "EXEC", "CHDIR". "UNKNOWN" for others.
 std::string_view to_string(ExitCode code);
@@ -41,7 +78,8 @@ struct Roots {
   std::string configuration = "/etc";
 };
 
-/// A descriptor the process inherits, with its name for $LISTEN_FDNAMES. Borrowed: open until spawn() returned.
+/// A descriptor the process inherits, with its name for $LISTEN_FDNAMES. Borrowed: open until
+/// spawn() returned.
 struct PassedFd {
   int fd = -1;
   std::string name;
@@ -52,16 +90,16 @@ struct PassedFd {
 struct ExecRequest {
   unit::UnitSpecPtr spec;
   unit::Directive list = unit::Directive::ExecStart;
-  std::uint32_t index = 0;                        ///< which command of the list
+  std::uint32_t index = 0;  ///< which command of the list
   bool user_manager = false;
   Roots roots;
-  std::vector<std::string> manager_environment;   ///< what the manager hands on to every service
-  std::vector<std::string> daemon_environment;    ///< our own block, for PassEnvironment=
-  std::vector<std::string> extra_environment;     ///< INVOCATION_ID=, MAINPID=, NOTIFY_SOCKET= …
-  std::vector<PassedFd> passed;                   ///< descriptors from 3 on, announced by $LISTEN_FDS
-  int connection = -1;                            ///< StandardInput=socket: the accepted connection; borrowed
-  int log_stream = -1;                            ///< where "journal" output goes; borrowed; -1: /dev/null
-  int log_stream_error = -1;                      ///< the same for standard error; -1: log_stream
+  std::vector<std::string> manager_environment;  ///< what the manager hands on to every service
+  std::vector<std::string> daemon_environment;   ///< our own block, for PassEnvironment=
+  std::vector<std::string> extra_environment;    ///< INVOCATION_ID=, MAINPID=, NOTIFY_SOCKET= …
+  std::vector<PassedFd> passed;  ///< descriptors from 3 on, announced by $LISTEN_FDS
+  int connection = -1;           ///< StandardInput=socket: the accepted connection; borrowed
+  int log_stream = -1;           ///< where "journal" output goes; borrowed; -1: /dev/null
+  int log_stream_error = -1;     ///< the same for standard error; -1: log_stream
 };
 
 /// One step. `number` and `pointer` mean what its kind says; see plan_steps.hpp.
@@ -69,6 +107,7 @@ struct Step;
 
 class ExecPlan {
  public:
+  struct Impl;  ///< of the layer's own files
   ~ExecPlan();
   ExecPlan(const ExecPlan&) = delete;
   ExecPlan& operator=(const ExecPlan&) = delete;
@@ -79,31 +118,33 @@ class ExecPlan {
   [[nodiscard]] std::vector<std::string> environment() const;
   /// Steps in words, one line each, in order; for tests and debugging.
   [[nodiscard]] std::vector<std::string> describe() const;
-  /// True when a step may not run in shared memory: the child then gets a copy. OOMScoreAdjust= is such a one, since
-  /// the kernel applies it to every process of the same memory.
+  /// True when a step may not run in shared memory: the child then gets a copy. OOMScoreAdjust= is
+  /// such a one, since the kernel applies it to every process of the same memory.
   [[nodiscard]] bool needs_own_memory() const;
 
  private:
   friend class PlanBuilder;
   friend class Spawner;
+  friend class SpawnedChild;
   ExecPlan();
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-/// A plan, or the step that made one impossible: an unknown user is 217 long before there is a process. `exit_code`
-/// none with an error: no step of the child's (an unreadable EnvironmentFile=), systemd's "resources".
+/// A plan, or the step that made one impossible: an unknown user is 217 long before there is a
+/// process. `exit_code` none with an error: no step of the child's (an unreadable
+/// EnvironmentFile=), systemd's "resources".
 struct Compiled {
   std::unique_ptr<ExecPlan> plan;
   ExitCode exit_code = ExitCode::none;
   std::optional<Error> error;
 };
 
-/// True when compile() may block: it looks up users, reads files or makes directories. Then it belongs on a worker.
+/// True when compile() may block: it looks up users, reads files or makes directories. Then it
+/// belongs on a worker.
 [[nodiscard]] bool may_block(const ExecRequest& request);
 
-/// Compiles the plan. Creates the Runtime/State/Cache/Logs/ConfigurationDirectory= trees, reads EnvironmentFile=s and
-/// looks up users and groups; makes no process. Thread safe.
+/// Compiles the plan. Creates the Runtime/State/Cache/Logs/ConfigurationDirectory= trees, reads
+/// EnvironmentFile=s and looks up users and groups; makes no process. Thread safe.
 Compiled compile(const ExecRequest& request);
 
 /// Removes what RuntimeDirectory= made, as RuntimeDirectoryPreserve= says. May block.

@@ -13,14 +13,13 @@ namespace pidward::exec {
 
 /// How the way to exec ended.
 struct ExecOutcome {
-  bool executed = false;             ///< the program runs (or ran)
+  bool executed = false;  ///< the program runs (or ran)
   ExitCode exit_code = ExitCode::none;
-  std::optional<Error> error;        ///< which step failed, with which errno, in a sentence
+  std::optional<Error> error;  ///< which step failed, with which errno, in a sentence
 };
 
-/// A child on its way to exec. Owns what the child still uses: destroying it before the outcome is known would pull the
-/// memory from under the child, so the destructor kills such a child through its pidfd and waits for the kernel to let
-/// go of it (microseconds; only on error paths).
+/// A child on its way to exec. Owns what the child still uses; destroyed before the outcome is
+/// known, it leaves that memory to the child for good rather than pull it away or wait.
 class SpawnedChild {
  public:
   SpawnedChild(SpawnedChild&&) noexcept;
@@ -33,7 +32,9 @@ class SpawnedChild {
   [[nodiscard]] int pid() const;
   /// Becomes readable when the outcome is known. Non-blocking.
   [[nodiscard]] int report_fd() const;
-  /// The outcome, or nothing while it is still open. Call when report_fd() is readable; afterwards the plan is freed.
+  /// The outcome, or nothing while it is still open: a child that failed is heard of only once it
+  /// has let go of our memory. Call whenever report_fd() is readable; after an outcome the plan is
+  /// freed.
   [[nodiscard]] std::optional<ExecOutcome> outcome();
 
  private:
@@ -43,9 +44,9 @@ class SpawnedChild {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Makes the child, in the control group `cgroup` (a directory descriptor, or -1), and returns while it runs its plan.
-/// Holds the caller for the clone alone. Must always be called from the same thread. Errors: no descriptors, no memory,
-/// too many processes, the control group is gone.
+/// Makes the child, in the control group `cgroup` (a directory descriptor, or -1), and returns
+/// while it runs its plan. Holds the caller for the clone alone. Must always be called from the
+/// same thread. Errors: no descriptors, no memory, too many processes, the control group is gone.
 class Spawner {
  public:
   Spawner();

@@ -1,0 +1,121 @@
+// Runs in the child, which shares the daemon's memory and its thread pointer: raw system calls
+// only, nothing that allocates, locks, or touches errno. The whole file is built without sanitizers
+// and stack protector.
+#include <fcntl.h>
+#include <sys/syscall.h>
+
+#include "exec/step.hpp"
+#include "sys/raw_syscall.hpp"
+
+namespace pidward::exec {
+namespace {
+
+using sys::is_error;
+using sys::raw_syscall;
+using sys::raw_syscall6;
+
+PIDWARD_CHILD_CODE long open_onto(const Step& step) {
+  const long fd =
+      raw_syscall(SYS_openat, AT_FDCWD, step.args[0], step.args[1] | O_CLOEXEC, step.args[2]);
+  if (is_error(fd)) return fd;
+  const long placed = raw_syscall(SYS_dup3, fd, step.args[3], 0);
+  raw_syscall(SYS_close, fd);
+  return placed;
+}
+
+PIDWARD_CHILD_CODE long write_file(const Step& step) {
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, step.args[0], O_WRONLY | O_CLOEXEC, 0);
+  if (is_error(fd)) return fd;
+  const long written = raw_syscall(SYS_write, fd, step.args[1], step.args[2]);
+  raw_syscall(SYS_close, fd);
+  return written;
+}
+
+PIDWARD_CHILD_CODE long lift(const Step& step) {
+  const long copy = raw_syscall(SYS_fcntl, step.args[0], F_DUPFD_CLOEXEC, step.args[2]);
+  if (!is_error(copy)) *reinterpret_cast<int*>(step.args[1]) = static_cast<int>(copy);
+  return copy;
+}
+
+PIDWARD_CHILD_CODE long place(const Step& step) {
+  const int source = *reinterpret_cast<const int*>(step.args[0]);
+  const long placed = raw_syscall(SYS_dup3, source, step.args[1], 0);
+  if (is_error(placed)) return placed;
+  const long flags = raw_syscall(SYS_fcntl, placed, F_GETFL, 0);
+  if (is_error(flags)) return flags;
+  const long wanted =
+      step.args[2] != 0 ? flags | O_NONBLOCK : flags & ~static_cast<long>(O_NONBLOCK);
+  return wanted == flags ? 0 : raw_syscall(SYS_fcntl, placed, F_SETFL, wanted);
+}
+
+PIDWARD_CHILD_CODE long write_pid(const Step& step) {
+  char digits[24];
+  long rest = raw_syscall(SYS_getpid);
+  long count = 0;
+  do {
+    digits[count++] = static_cast<char>('0' + rest % 10);
+    rest /= 10;
+  } while (rest > 0);
+  // volatile: a compiler may otherwise turn the loops into calls of instrumented string functions.
+  volatile char* out = reinterpret_cast<volatile char*>(step.args[0]);
+  for (long i = 0; i < step.args[1]; ++i) out[i] = i < count ? digits[count - 1 - i] : '\0';
+  return 0;
+}
+
+/// As execvp(3): a missing or unreadable candidate gives way to the next, and the most telling
+/// error is kept.
+PIDWARD_CHILD_CODE long execute(const Step& step) {
+  const auto* candidates = reinterpret_cast<const char* const*>(step.args[0]);
+  long error = -ENOENT;
+  for (; *candidates != nullptr; ++candidates) {
+    const long result = raw_syscall(SYS_execve, *candidates, step.args[1], step.args[2]);
+    if (result != -ENOENT && result != -ENOTDIR && result != -EACCES) return result;
+    if (result == -EACCES) error = result;
+  }
+  return error;
+}
+
+PIDWARD_CHILD_CODE long run_step(const Step& step) {
+  switch (step.kind) {
+    case StepKind::call:
+      return raw_syscall6(step.number, step.args[0], step.args[1], step.args[2], step.args[3],
+                          step.args[4], step.args[5]);
+    case StepKind::open_onto:
+      return open_onto(step);
+    case StepKind::write_file:
+      return write_file(step);
+    case StepKind::lift:
+      return lift(step);
+    case StepKind::place:
+      return place(step);
+    case StepKind::write_pid:
+      return write_pid(step);
+    case StepKind::execute:
+      return execute(step);
+  }
+  return -EINVAL;
+}
+
+}  // namespace
+
+PIDWARD_CHILD_CODE int run_child(void* argument) {
+  const auto& task = *static_cast<const ChildTask*>(argument);
+  int report = task.report_fd;
+  if (report < task.lowest_free_fd) {
+    const long lifted = raw_syscall(SYS_fcntl, report, F_DUPFD_CLOEXEC, task.lowest_free_fd);
+    if (!is_error(lifted)) report = static_cast<int>(lifted);
+  }
+  for (std::size_t i = 0; i < task.count; ++i) {
+    const Step& step = task.steps[i];
+    const long result = run_step(step);
+    if (!is_error(result) || result == -step.tolerated) continue;
+    StepFailure failure;
+    failure.step = static_cast<std::uint32_t>(i);
+    failure.error_number = static_cast<std::int32_t>(-result);
+    raw_syscall(SYS_write, report, &failure, sizeof failure);
+    return static_cast<int>(step.exit_code);
+  }
+  return static_cast<int>(ExitCode::exec);
+}
+
+}  // namespace pidward::exec

@@ -1,0 +1,44 @@
+#include "exec/plan.hpp"
+
+#include <fmt/core.h>
+
+#include "exec/plan_builder.hpp"
+
+namespace pidward::exec {
+namespace {
+
+std::vector<std::string> texts(const std::vector<char*>* array) {
+  std::vector<std::string> copies;
+  if (array == nullptr) return copies;
+  for (const char* text : *array) {
+    if (text != nullptr) copies.emplace_back(text);
+  }
+  return copies;
+}
+
+}  // namespace
+
+ExecPlan::ExecPlan() : impl_(std::make_unique<Impl>()) {}
+ExecPlan::~ExecPlan() = default;
+
+const std::string& ExecPlan::program() const {
+  return impl_->program;
+}
+std::vector<std::string> ExecPlan::arguments() const {
+  return texts(impl_->arguments);
+}
+std::vector<std::string> ExecPlan::environment() const {
+  return texts(impl_->environment);
+}
+bool ExecPlan::needs_own_memory() const {
+  return impl_->own_memory;
+}
+
+std::vector<std::string> ExecPlan::describe() const {
+  std::vector<std::string> lines;
+  for (const Step& step : impl_->steps)
+    lines.push_back(fmt::format("{} [{}]", step.label, to_string(step.exit_code)));
+  return lines;
+}
+
+}  // namespace pidward::exec

@@ -1,0 +1,154 @@
+#include "exec/spawn.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include "exec/plan_builder.hpp"
+#include "sys/clone.hpp"
+
+namespace pidward::exec {
+namespace {
+
+constexpr std::size_t kStackSize = 16U * 1024U;
+constexpr std::size_t kStacksKept = 64;
+
+/// The child must not run our handlers, and it inherits the mask; its last step before exec opens
+/// it again.
+class AllSignalsBlocked {
+ public:
+  AllSignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~AllSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  AllSignalsBlocked(const AllSignalsBlocked&) = delete;
+  AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+}  // namespace
+
+/// Stacks are used again: mapping one costs more than the clone.
+struct Spawner::Impl {
+  std::shared_ptr<std::vector<sys::ChildStack>> stacks =
+      std::make_shared<std::vector<sys::ChildStack>>();
+};
+
+struct SpawnedChild::Impl {
+  sys::Pidfd pidfd;
+  sys::Fd report;
+  int pid = 0;
+  std::unique_ptr<ExecPlan> plan;
+  ChildTask task;
+  sys::ChildStack stack;
+  std::shared_ptr<std::vector<sys::ChildStack>> stacks;
+  std::optional<StepFailure> failure;
+  bool in_use = false;  ///< the child may still touch plan and stack
+
+  void release_memory() {
+    in_use = false;
+    plan.reset();
+    if (stack && stacks->size() < kStacksKept) stacks->push_back(std::move(stack));
+    stack = sys::ChildStack();
+  }
+  [[nodiscard]] ExecOutcome describe_failure() const;
+
+  /// Gives the memory of a child that is still on its way to that child, for good.
+  static void leave_to_child(std::unique_ptr<Impl> impl) {
+    static std::vector<std::unique_ptr<Impl>> left;
+    left.push_back(std::move(impl));
+  }
+};
+
+SpawnedChild::SpawnedChild() : impl_(std::make_unique<Impl>()) {}
+SpawnedChild::SpawnedChild(SpawnedChild&&) noexcept = default;
+SpawnedChild& SpawnedChild::operator=(SpawnedChild&& other) noexcept {
+  if (this != &other) {
+    if (impl_ && impl_->in_use) Impl::leave_to_child(std::move(impl_));
+    impl_ = std::move(other.impl_);
+  }
+  return *this;
+}
+SpawnedChild::~SpawnedChild() {
+  if (impl_ && impl_->in_use) Impl::leave_to_child(std::move(impl_));
+}
+
+sys::Pidfd& SpawnedChild::pidfd() {
+  return impl_->pidfd;
+}
+int SpawnedChild::pid() const {
+  return impl_->pid;
+}
+int SpawnedChild::report_fd() const {
+  return impl_->report.get();
+}
+
+std::optional<ExecOutcome> SpawnedChild::outcome() {
+  for (;;) {
+    StepFailure failure;
+    const ssize_t count = ::read(impl_->report.get(), &failure, sizeof failure);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return std::nullopt;
+    if (count == 0) break;
+    // Not the end yet: the child has said what failed but still stands on its stack. The pipe's end
+    // follows.
+    impl_->failure = failure;
+  }
+  ExecOutcome outcome;
+  outcome.executed = !impl_->failure;
+  if (impl_->failure) outcome = impl_->describe_failure();
+  impl_->release_memory();
+  return outcome;
+}
+
+ExecOutcome SpawnedChild::Impl::describe_failure() const {
+  const ExecPlan::Impl& state = *plan->impl_;
+  const Step& step = state.steps[failure->step];
+  ExecOutcome outcome;
+  outcome.exit_code = step.exit_code;
+  outcome.error = Error::from_errno(failure->error_number, fmt::format("Failed to {}", step.label))
+                      .within(fmt::format("{}: step {}", state.program, to_string(step.exit_code)));
+  return outcome;
+}
+
+Spawner::Spawner() : impl_(std::make_unique<Impl>()) {}
+Spawner::~Spawner() = default;
+
+Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, int cgroup) {
+  PIDWARD_TRY(sys::Pipe report, sys::make_pipe(O_NONBLOCK));
+  SpawnedChild child;
+  SpawnedChild::Impl& state = *child.impl_;
+  state.stacks = impl_->stacks;
+  if (!impl_->stacks->empty()) {
+    state.stack = std::move(impl_->stacks->back());
+    impl_->stacks->pop_back();
+  } else {
+    PIDWARD_TRY(state.stack, sys::ChildStack::create(kStackSize));
+  }
+  state.plan = std::move(plan);
+  const ExecPlan::Impl& prepared = *state.plan->impl_;
+  state.task = {prepared.steps.data(), prepared.steps.size(), report.write_end.get(),
+                prepared.lowest_free_fd};
+  state.report = std::move(report.read_end);
+
+  sys::CloneRequest request;
+  request.share_memory = !prepared.own_memory;
+  request.cgroup = cgroup;
+  const AllSignalsBlocked blocked;
+  PIDWARD_TRY(sys::Child made, sys::spawn_on_stack(request, state.stack, &run_child, &state.task));
+  state.in_use = true;
+  state.pid = made.pid;
+  state.pidfd = std::move(made.pidfd);
+  return child;
+}
+
+}  // namespace pidward::exec

@@ -1,0 +1,52 @@
+// The alphabet of an ExecPlan. A step is data: which call, with which arguments, and what its
+// failure means.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "exec/plan.hpp"
+
+namespace pidward::exec {
+
+enum class StepKind : std::uint8_t {
+  call,        ///< system call `number` with `args`; fails when the kernel says so
+  open_onto,   ///< openat(AT_FDCWD, args[0], args[1], args[2]) and move it to descriptor args[3]
+  write_file,  ///< write args[2] bytes at args[1] into the existing file args[0]
+  lift,        ///< copy descriptor args[0] to number args[2] or above and note it in *(int*)args[1]
+  place,       ///< put the descriptor noted in *(int*)args[0] at number args[1], with O_NONBLOCK if
+               ///< args[2]
+  write_pid,   ///< write our process number in decimal at args[0], filled up with zero bytes to
+               ///< args[1]
+  execute,  ///< execve each path of the null-terminated array args[0] with args[1], args[2] until
+            ///< one works
+};
+
+struct Step {
+  StepKind kind = StepKind::call;
+  ExitCode exit_code = ExitCode::none;
+  int tolerated = 0;  ///< an errno that does not count as a failure
+  long number = 0;    ///< system call, for StepKind::call
+  std::array<long, 6> args{};
+  const char* label = "";  ///< what the step does, for messages: "change to the working directory"
+};
+
+/// What a failing child writes into its report pipe.
+struct StepFailure {
+  std::uint32_t step = 0;
+  std::int32_t error_number = 0;
+};
+
+/// What the child's entry function gets.
+struct ChildTask {
+  const Step* steps = nullptr;
+  std::size_t count = 0;
+  int report_fd = -1;
+  int lowest_free_fd = 3;  ///< above every descriptor number that the program will find open
+};
+
+/// Runs the plan. Raw system calls only; returns an exit code, and only when a step failed.
+int run_child(void* task);
+
+}  // namespace pidward::exec
