@@ -23,7 +23,8 @@ class Lease {
   Lease(Lease&&) noexcept = default;
   Lease& operator=(Lease&&) noexcept = default;
 
-  /// To be watched: readable or hung up means that no client end is left. Ask is_over() then.
+  /// To be watched for hang-up: no client end is left then. Clients may write, which nobody reads:
+  /// do not watch for input, or a client keeps the loop busy.
   [[nodiscard]] int watch_fd() const { return watched_.get(); }
   /// Whether every client end is closed. Never waits.
   [[nodiscard]] Result<bool> is_over() const;

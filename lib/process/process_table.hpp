@@ -71,6 +71,8 @@ class ProcessState {
   ProcessId id_;
   ProcessTable* table_ = nullptr;  ///< null once the table let go of it
   std::uint64_t serial_ = 0;       ///< order of opening
+  ProcessState* next_of_unit_ = nullptr;
+  ProcessState* previous_of_unit_ = nullptr;
   sys::Pidfd pidfd_;
   pid_t pid_ = 0;
   UnitId unit_;
@@ -100,7 +102,7 @@ class ProcessHandle {
     return a.state_ == b.state_;
   }
 
-  void set_unit(UnitId unit) const { state_->unit_ = unit; }
+  void set_unit(UnitId unit) const;
   void set_role(Role role) const { state_->role_ = role; }
   void set_last_close(LastClose policy) const { state_->last_close_ = policy; }
 
@@ -168,9 +170,16 @@ class ProcessTable {
 
  private:
   friend class ProcessHandle;
-  [[nodiscard]] Result<ProcessId> identify(const sys::Pidfd& pidfd, pid_t& pid) const;
+  struct Identity {
+    ProcessId id;   ///< none: a process not met before, on a kernel without pidfs
+    pid_t pid = 0;  ///< 0 when reaped
+  };
+  [[nodiscard]] Result<Identity> identify(const sys::Pidfd& pidfd) const;
   Result<ProcessState*> find_or_add(sys::Pidfd pidfd);
   void last_handle_closed(ProcessState* state) noexcept;
+  std::unique_ptr<ProcessState> take_out(ProcessState& state) noexcept;
+  void link(ProcessState& state);
+  void unlink(ProcessState& state) noexcept;
   void run_policy(const ProcessState& state) noexcept;
 
   sys::KernelFeatures features_;
@@ -179,6 +188,8 @@ class ProcessTable {
   std::unordered_map<ProcessId, std::unique_ptr<ProcessState>> states_;
   /// Without pidfs: which entry has a number. The number stays taken while its process is unreaped.
   std::unordered_map<pid_t, ProcessId> by_number_;
+  /// First entry of each unit that has any; the rest hang on it.
+  std::unordered_map<UnitId, ProcessState*> by_unit_;
   std::uint64_t next_serial_ = 1;
   bool is_shut_down_ = false;
 };

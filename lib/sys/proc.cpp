@@ -1,0 +1,267 @@
+#include "sys/proc.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <csignal>
+#include <functional>
+#include <unordered_set>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/syscall.h>
+
+#include "sys/cgroup.hpp"
+#include "sys/check.hpp"
+#include "sys/directory.hpp"
+
+namespace pidward::sys {
+namespace {
+
+Error gone() {
+  return {Errc::no_such_process, "The process is gone"};
+}
+
+template <typename Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number{};
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// Runs `read` with the process's number and believes it only if the number was the process's own
+// throughout: it was before, says fdinfo, and the process is unreaped after.
+template <typename T>
+Result<T> while_it_exists(const Pidfd& process, const std::function<Result<T>(pid_t)>& read) {
+  PIDWARD_TRY(const pid_t pid, process.pid());
+  Result<T> answer = read(pid);
+  PIDWARD_TRY(const bool exists, process.exists());
+  if (!exists) return gone();
+  if (!answer && answer.error().sys_errno() == ESRCH) return gone();
+  return answer;
+}
+
+std::vector<std::string> split_at_nul(std::string_view text) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\0'), text.size());
+    parts.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return parts;
+}
+
+std::vector<std::string_view> split_at_spaces(std::string_view text) {
+  std::vector<std::string_view> words;
+  std::size_t at = 0;
+  while ((at = text.find_first_not_of(" \t\n", at)) != std::string_view::npos) {
+    const std::size_t end = std::min(text.find_first_of(" \t\n", at), text.size());
+    words.push_back(text.substr(at, end - at));
+    at = end;
+  }
+  return words;
+}
+
+// The words after "KEY:" in /proc/PID/status.
+std::vector<std::string_view> status_words(std::string_view status, std::string_view key) {
+  std::size_t at = status.find(fmt::format("\n{}:", key));
+  if (at == std::string_view::npos) return {};
+  at += key.size() + 2;
+  return split_at_spaces(status.substr(at, status.find('\n', at) - at));
+}
+
+// Numbers of processes that may be children of `parent`: hints, to be checked one by one.
+Result<std::vector<pid_t>> child_numbers(pid_t parent, bool by_children_files) {
+  std::vector<pid_t> found;
+  if (by_children_files) {
+    const std::string tasks = fmt::format("/proc/{}/task", parent);
+    PIDWARD_TRY(const std::vector<DirectoryEntry> threads, list_directory(tasks));
+    for (const DirectoryEntry& thread : threads) {
+      auto text = read_file(fmt::format("{}/{}/children", tasks, thread.name));
+      if (!text) continue;  // that thread ended
+      for (const std::string_view word : split_at_spaces(*text)) {
+        if (const auto number = parse_number<pid_t>(word)) found.push_back(*number);
+      }
+    }
+    return found;
+  }
+  PIDWARD_TRY(const std::vector<DirectoryEntry> entries, list_directory("/proc"));
+  for (const DirectoryEntry& entry : entries) {
+    const auto number = parse_number<pid_t>(entry.name);
+    if (!number) continue;
+    auto line = read_file(fmt::format("/proc/{}/stat", *number));
+    if (!line) continue;  // that process ended
+    if (auto stat = parse_stat(*line); stat && stat->ppid == parent) found.push_back(*number);
+  }
+  return found;
+}
+
+}  // namespace
+
+Result<std::string> read_proc(const Pidfd& process, const std::string& name) {
+  return while_it_exists<std::string>(
+      process, [&](pid_t pid) { return read_file(fmt::format("/proc/{}/{}", pid, name)); });
+}
+
+Result<std::string> comm_of(const Pidfd& process) {
+  PIDWARD_TRY(std::string text, read_proc(process, "comm"));
+  if (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+Result<std::vector<std::string>> cmdline_of(const Pidfd& process) {
+  PIDWARD_TRY(const std::string text, read_proc(process, "cmdline"));
+  return split_at_nul(text);
+}
+
+Result<std::vector<std::string>> environ_of(const Pidfd& process) {
+  PIDWARD_TRY(const std::string text, read_proc(process, "environ"));
+  return split_at_nul(text);
+}
+
+Result<std::string> cgroup_path_of(const Pidfd& process) {
+  PIDWARD_TRY(const std::string text, read_proc(process, "cgroup"));
+  return parse_cgroup_path(text).value_or("/");
+}
+
+Result<std::string> executable_of(const Pidfd& process) {
+  return while_it_exists<std::string>(process, [](pid_t pid) -> Result<std::string> {
+    std::string target(4096, '\0');
+    const std::string link = fmt::format("/proc/{}/exe", pid);
+    PIDWARD_TRY(const long length,
+                checked(call(SYS_readlinkat, AT_FDCWD, link.c_str(), target.data(), target.size()),
+                        "Cannot find the executable of a process"));
+    target.resize(static_cast<std::size_t>(length));
+    return target;
+  });
+}
+
+Result<ProcStat> parse_stat(std::string_view line) {
+  const Error bad(Errc::syntax, "Not a line of /proc/PID/stat");
+  const std::size_t open = line.find(" (");
+  const std::size_t close = line.rfind(')');
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open + 2) {
+    return bad;
+  }
+  const auto pid = parse_number<pid_t>(line.substr(0, open));
+  // Words after the name: state is field 3, ppid 4, session 6, start time 22.
+  const auto words = split_at_spaces(line.substr(close + 1));
+  if (!pid || words.size() < 20 || words[0].size() != 1) return bad;
+  const auto ppid = parse_number<pid_t>(words[1]);
+  const auto session = parse_number<pid_t>(words[3]);
+  const auto start = parse_number<std::uint64_t>(words[19]);
+  if (!ppid || !session || !start) return bad;
+  ProcStat stat;
+  stat.pid = *pid;
+  stat.comm = line.substr(open + 2, close - open - 2);
+  stat.state = words[0][0];
+  stat.ppid = *ppid;
+  stat.session = *session;
+  stat.start_ticks = *start;
+  return stat;
+}
+
+Result<ProcStat> stat_of(const Pidfd& process) {
+  PIDWARD_TRY(const std::string line, read_proc(process, "stat"));
+  return parse_stat(line);
+}
+
+Result<ProcessInfo> inspect(const Pidfd& process, const KernelFeatures& features) {
+  ProcessInfo info;
+  if (features.has(Feature::pidfd_info)) {
+    PIDWARD_TRY(
+        const uapi::PidfdInfo answer,
+        process.info(uapi::kPidfdInfoPid | uapi::kPidfdInfoCreds | uapi::kPidfdInfoCgroupId));
+    info.pid = static_cast<pid_t>(answer.pid);
+    info.ppid = static_cast<pid_t>(answer.ppid);
+    info.uid = answer.euid;
+    info.gid = answer.egid;
+    if ((answer.mask & uapi::kPidfdInfoCgroupId) != 0) info.cgroup_id = answer.cgroup_id;
+    return info;
+  }
+  PIDWARD_TRY(info.pid, process.pid());
+  PIDWARD_TRY(const std::string status, read_proc(process, "status"));
+  const auto parent = status_words(status, "PPid");
+  const auto uids = status_words(status, "Uid");
+  const auto gids = status_words(status, "Gid");
+  if (parent.empty() || uids.size() < 2 || gids.size() < 2) {
+    return Error(Errc::failed, "The status file of a process lacks its parent or its ids");
+  }
+  info.ppid = parse_number<pid_t>(parent[0]).value_or(0);
+  info.uid = parse_number<uid_t>(uids[1]).value_or(static_cast<uid_t>(-1));
+  info.gid = parse_number<gid_t>(gids[1]).value_or(static_cast<gid_t>(-1));
+  return info;
+}
+
+Result<std::vector<Pidfd>> children_of(const Pidfd& process, const KernelFeatures& features) {
+  PIDWARD_TRY(const pid_t parent, process.pid());
+  PIDWARD_TRY(const std::vector<pid_t> numbers,
+              child_numbers(parent, features.has(Feature::proc_children)));
+  std::vector<Pidfd> children;
+  for (const pid_t number : numbers) {
+    auto child = Pidfd::open(number);
+    if (!child) {
+      if (child.error().code() == Errc::limit_exceeded) return std::move(child).error();
+      continue;
+    }
+    if (auto stat = stat_of(*child); stat && stat->ppid == parent) {
+      children.push_back(*std::move(child));
+    }
+  }
+  PIDWARD_TRY(const bool exists, process.exists());
+  if (!exists) return gone();
+  return children;
+}
+
+Result<std::vector<Pidfd>> descendants_of(const Pidfd& process, const KernelFeatures& features) {
+  PIDWARD_TRY(std::vector<Pidfd> found, children_of(process, features));
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    auto more = children_of(found[i], features);
+    if (!more) {
+      if (more.error().code() == Errc::limit_exceeded) return std::move(more).error();
+      continue;  // it ended between the listing and now
+    }
+    for (Pidfd& child : *more) found.push_back(std::move(child));
+  }
+  return found;
+}
+
+Result<std::size_t> kill_tree(const Pidfd& process, const KernelFeatures& features) {
+  // A stopped process forks no more, so the set grows only until all of it is stopped. The bound is
+  // for a tree whose members may not be stopped by us.
+  constexpr int kPasses = 64;
+  std::vector<Pidfd> tree;
+  std::unordered_set<pid_t> known;
+  if (auto self = Pidfd::self()) {
+    if (auto number = self->pid()) known.insert(*number);
+  }
+  const auto add = [&](Pidfd found) {
+    const auto number = found.pid();
+    if (!number || !known.insert(*number).second) return false;
+    [[maybe_unused]] const Status stopped = found.send_signal(SIGSTOP);
+    tree.push_back(std::move(found));
+    return true;
+  };
+  PIDWARD_TRY(Pidfd root, process.duplicate());
+  add(std::move(root));
+  bool grew = true;
+  for (int pass = 0; grew && pass < kPasses; ++pass) {
+    grew = false;
+    auto found = descendants_of(process, features);
+    if (!found) break;  // the root was reaped, or no descriptors are left: what is known is killed
+    for (Pidfd& descendant : *found) grew = add(std::move(descendant)) || grew;
+  }
+  std::size_t killed = 0;
+  for (const Pidfd& member : tree) killed += member.send_signal(SIGKILL).has_value() ? 1 : 0;
+  return killed;
+}
+
+Result<std::string> boot_id() {
+  PIDWARD_TRY(std::string text, read_file("/proc/sys/kernel/random/boot_id"));
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+}  // namespace pidward::sys
