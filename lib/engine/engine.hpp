@@ -28,6 +28,7 @@ struct EngineConfig {
   Duration default_start_limit_interval = std::chrono::seconds(10);
   std::uint32_t default_start_limit_burst = 5;
   bool is_user_manager = false;
+  MonoTime startup{};  ///< when the daemon started, for OnStartupSec=
 };
 
 /// A unit name as a caller gave it, and what is wanted of it.

@@ -21,7 +21,8 @@ enum class TimerKind : std::uint8_t {
   job,
   job_running,
   trigger,
-  idle
+  idle,
+  retry,  ///< the core's own: Upholds= and StopWhenUnneeded= that were held back for a while
 };
 
 /// Answer to PrepareStart.

@@ -95,6 +95,8 @@ class MachineContext {
   /// nullptr when there is no such unit (any more).
   [[nodiscard]] virtual const unit::UnitSpec* spec_of(UnitId other) const = 0;
   [[nodiscard]] virtual ActiveState active_state(UnitId other) const = 0;
+  /// Timestamps and all; a default UnitStatus when there is no such unit.
+  [[nodiscard]] virtual UnitStatus status_of(UnitId other) const = 0;
   /// The other unit's machine, for what two types settle between them (a socket hands its service a
   /// connection). Calls into it need other_context(). nullptr when there is none.
   [[nodiscard]] virtual Machine* machine_of(UnitId other) = 0;
