@@ -13,8 +13,12 @@ Duration read_clock(clockid_t id) {
 
 }  // namespace
 
-MonoTime mono_now() { return MonoTime(read_clock(CLOCK_MONOTONIC)); }
+MonoTime mono_now() {
+  return MonoTime(read_clock(CLOCK_MONOTONIC));
+}
 
-Now now() { return {mono_now(), WallTime(read_clock(CLOCK_REALTIME))}; }
+Now now() {
+  return {mono_now(), WallTime(read_clock(CLOCK_REALTIME))};
+}
 
 }  // namespace pidward::runtime

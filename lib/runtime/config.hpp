@@ -14,22 +14,26 @@ namespace pidward::runtime {
 
 enum class BusMode : std::uint8_t { automatic, off, required };
 
-/// The whole configuration, each field documented in config/pidward.yaml under the same name in kebab case.
+/// The whole configuration, each field documented in config/pidward.yaml under the same name in
+/// kebab case.
 struct Config {
   unit::Scope scope = unit::Scope::system;
-  std::string runtime_directory;             ///< /run/pidward or $XDG_RUNTIME_DIR/pidward
-  std::string state_directory;               ///< /var/lib/pidward
-  std::string log_directory;                 ///< /var/log/pidward
-  std::vector<std::string> unit_path;        ///< replaces the search path when not empty
-  bool systemd_directories = true;           ///< systemd's unit directories after ours, unless a systemd is running
+  std::string runtime_directory;       ///< /run/pidward or $XDG_RUNTIME_DIR/pidward
+  std::string state_directory;         ///< /var/lib/pidward
+  std::string log_directory;           ///< /var/log/pidward
+  std::vector<std::string> unit_path;  ///< replaces the search path when not empty
+  bool systemd_directories =
+      true;  ///< systemd's unit directories after ours, unless a systemd is running
   std::string default_target = "default.target";
-  BusMode bus = BusMode::automatic;          ///< the system or session bus; the private socket is always there
+  BusMode bus =
+      BusMode::automatic;  ///< the system or session bus; the private socket is always there
   LogLevel log_level = LogLevel::info;
   bool strict_units = false;
-  std::string control_group;                 ///< parent of all units' control groups, relative to our own; empty: own
+  std::string
+      control_group;  ///< parent of all units' control groups, relative to our own; empty: own
   bool use_control_groups = true;
   std::vector<std::string> disabled_features;
-  std::uint64_t log_max_bytes = 8U << 20U;   ///< per unit, all rotated files together
+  std::uint64_t log_max_bytes = 8U << 20U;  ///< per unit, all rotated files together
   std::uint32_t log_max_files = 4;
   Duration default_timeout_start = std::chrono::seconds(90);
   Duration default_timeout_stop = std::chrono::seconds(90);
@@ -42,8 +46,8 @@ struct Config {
 
 /// Defaults for the scope, with directories filled in from the environment ($XDG_RUNTIME_DIR …).
 Result<Config> default_config(unit::Scope scope);
-/// `text` of a pidward.yaml over `base`. Errors: unknown keys (with the nearest known one), wrong types, values out of
-/// range, each with file, line and column; all of them at once.
+/// `text` of a pidward.yaml over `base`. Errors: unknown keys (with the nearest known one), wrong
+/// types, values out of range, each with file, line and column; all of them at once.
 Result<Config> read_config(const std::string& text, const std::string& path, Config base);
 
 }  // namespace pidward::runtime

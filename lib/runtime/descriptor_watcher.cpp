@@ -18,8 +18,7 @@ constexpr std::size_t kEventsPerRound = 256;
 Result<std::unique_ptr<DescriptorWatcher>> DescriptorWatcher::create(boost::asio::io_context& io) {
   const int fd = ::epoll_create1(EPOLL_CLOEXEC);
   if (fd < 0) return Error::from_errno(errno, "Cannot make an epoll instance");
-  return std::unique_ptr<DescriptorWatcher>(
-      new DescriptorWatcher(io, sys::Fd(sys::adopt_fd, fd)));
+  return std::unique_ptr<DescriptorWatcher>(new DescriptorWatcher(io, sys::Fd(sys::adopt_fd, fd)));
 }
 
 DescriptorWatcher::DescriptorWatcher(boost::asio::io_context& io, sys::Fd epoll)
@@ -79,7 +78,8 @@ void DescriptorWatcher::dispatch() {
     if (slot.handler == nullptr || slot.generation != static_cast<std::uint32_t>(key >> 32U)) {
       continue;
     }
-    slot.handler->descriptor_ready(static_cast<int>(fd), events[static_cast<std::size_t>(i)].events);
+    slot.handler->descriptor_ready(static_cast<int>(fd),
+                                   events[static_cast<std::size_t>(i)].events);
   }
   if (round_end_ != nullptr) round_end_(round_context_);
 }

@@ -23,9 +23,9 @@ class DescriptorHandler {
   ~DescriptorHandler() = default;
 };
 
-/// Watches descriptors it does not own, level-triggered. A watch is removed before its descriptor is
-/// closed. Handlers may add and remove any watch, their own included; an event of a watch removed
-/// in the same round is dropped, even when the number has been watched anew since.
+/// Watches descriptors it does not own, level-triggered. A watch is removed before its descriptor
+/// is closed. Handlers may add and remove any watch, their own included; an event of a watch
+/// removed in the same round is dropped, even when the number has been watched anew since.
 class DescriptorWatcher {
  public:
   /// Called after each round of events, on the loop.
@@ -36,8 +36,8 @@ class DescriptorWatcher {
   DescriptorWatcher(const DescriptorWatcher&) = delete;
   DescriptorWatcher& operator=(const DescriptorWatcher&) = delete;
 
-  /// `events` as epoll(7) has them: EPOLLIN, EPOLLPRI … Errors: limit_exceeded when the kernel takes
-  /// no more watches; a descriptor that cannot be waited on.
+  /// `events` as epoll(7) has them: EPOLLIN, EPOLLPRI … Errors: limit_exceeded when the kernel
+  /// takes no more watches; a descriptor that cannot be waited on.
   Status add(int fd, std::uint32_t events, DescriptorHandler& handler);
   void remove(int fd);
   [[nodiscard]] std::size_t size() const { return size_; }

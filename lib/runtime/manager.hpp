@@ -1,5 +1,5 @@
-// The imperative shell around the engine: one event loop, no blocking call on it. Carries effects out, brings the
-// world's events in, and is what the bus talks to.
+// The imperative shell around the engine: one event loop, no blocking call on it. Carries effects
+// out, brings the world's events in, and is what the bus talks to.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,8 @@
 
 namespace pidward::runtime {
 
-/// Told of what changed, on the loop, once per turn and object. Observers outlive their registration.
+/// Told of what changed, on the loop, once per turn and object. Observers outlive their
+/// registration.
 class ManagerObserver {
  public:
   virtual ~ManagerObserver() = default;
@@ -35,12 +36,13 @@ class ManagerObserver {
   virtual void startup_finished() {}
   virtual void process_added(ProcessId) {}
   virtual void process_exited(ProcessId) {}
-  /// A bus name some unit waits for (Type=dbus); the bus layer watches it and calls Manager::bus_name_changed().
+  /// A bus name some unit waits for (Type=dbus); the bus layer watches it and calls
+  /// Manager::bus_name_changed().
   virtual void watch_bus_name(const std::string& /*name*/, bool /*watch*/) {}
 };
 
 struct JobSubmission {
-  std::string unit;          ///< as the caller wrote it; must be a full, valid unit name
+  std::string unit;  ///< as the caller wrote it; must be a full, valid unit name
   engine::JobType type = engine::JobType::start;
   unit::JobMode mode = unit::JobMode::replace;
   bool reload_if_possible = false;
@@ -49,7 +51,7 @@ struct JobSubmission {
 /// One process as `ps`, GetUnitProcesses and the status tree show it.
 struct ProcessInfo {
   ProcessId id;
-  std::uint32_t pid = 0;      ///< for display only
+  std::uint32_t pid = 0;  ///< for display only
   std::uint32_t parent = 0;
   UnitId unit;
   process::Role role{};
@@ -57,7 +59,14 @@ struct ProcessInfo {
   std::string command;
 };
 
-enum class SystemState : std::uint8_t { initializing, starting, running, degraded, maintenance, stopping };
+enum class SystemState : std::uint8_t {
+  initializing,
+  starting,
+  running,
+  degraded,
+  maintenance,
+  stopping
+};
 std::string_view to_string(SystemState state);
 
 class Manager {
@@ -71,26 +80,31 @@ class Manager {
   template <typename T>
   using Reply = std::function<void(Result<T>)>;
 
-  /// Loads what `submission` needs (off the loop), then asks the engine. The reply comes on the loop, later.
+  /// Loads what `submission` needs (off the loop), then asks the engine. The reply comes on the
+  /// loop, later.
   void submit(const JobSubmission& submission, Reply<engine::RequestOutcome> reply);
-  /// Loads a unit by name (LoadUnit): never fails for a valid name, the load state says what was found.
+  /// Loads a unit by name (LoadUnit): never fails for a valid name, the load state says what was
+  /// found.
   void load(const std::string& name, Reply<UnitId> reply);
-  /// daemon-reload: reads every unit again off the loop, then swaps all of them in one step. The reply carries what
-  /// the loader complained of, in file order.
+  /// daemon-reload: reads every unit again off the loop, then swaps all of them in one step. The
+  /// reply carries what the loader complained of, in file order.
   void reload(Reply<std::vector<unit::Diagnostic>> reply);
   /// Unit file operations, off the loop.
   void install(const unit::InstallRequest& request, Reply<unit::InstallPlan> reply);
   void list_unit_files(Reply<std::vector<unit::UnitFileEntry>> reply);
   void unit_file_state(const std::string& name, Reply<std::string> reply);
-  /// "enabled", "disabled" or "ignored", as the preset files have it (UnitFilePreset); off the loop.
+  /// "enabled", "disabled" or "ignored", as the preset files have it (UnitFilePreset); off the
+  /// loop.
   void unit_file_preset(const std::string& name, Reply<std::string> reply);
-  /// Makes default.target a link to `name` in the configuration directory; off the loop. Errors: no such unit file, a
-  /// default.target that is no link and `force` is false.
+  /// Makes default.target a link to `name` in the configuration directory; off the loop. Errors: no
+  /// such unit file, a default.target that is no link and `force` is false.
   void set_default_target(const std::string& name, bool force, Reply<unit::InstallPlan> reply);
-  /// Files changed since the unit was loaded (NeedDaemonReload). Cached; re-checked off the loop at most once a second.
+  /// Files changed since the unit was loaded (NeedDaemonReload). Cached; re-checked off the loop at
+  /// most once a second.
   [[nodiscard]] bool needs_reload(UnitId unit);
 
-  /// Somebody on the bus holds a reference to the unit (Ref, RefUnit), or the last one went: see Engine::set_referenced().
+  /// Somebody on the bus holds a reference to the unit (Ref, RefUnit), or the last one went: see
+  /// Engine::set_referenced().
   void set_referenced(UnitId unit, bool referenced);
 
   Status cancel(JobId job);
@@ -102,10 +116,12 @@ class Manager {
   [[nodiscard]] const engine::Engine& engine() const;
   [[nodiscard]] const process::ProcessTable& processes() const;
   [[nodiscard]] std::vector<ProcessInfo> list_processes(std::optional<UnitId> unit) const;
-  /// Control group of the unit as the bus shows it: "/system.slice/nginx.service", empty when it has none.
+  /// Control group of the unit as the bus shows it: "/system.slice/nginx.service", empty when it
+  /// has none.
   [[nodiscard]] std::string control_group(UnitId unit) const;
   [[nodiscard]] std::optional<UnitId> unit_of_process(ProcessId process) const;
-  /// Opens `pid`, verifies it is alive and ours, and says which unit it is in. Errors: no such process, not in a unit.
+  /// Opens `pid`, verifies it is alive and ours, and says which unit it is in. Errors: no such
+  /// process, not in a unit.
   [[nodiscard]] Result<UnitId> unit_by_pid(std::uint32_t pid);
   /// PID of a process in the table, for display and for MainPID; 0 when it is gone.
   [[nodiscard]] std::uint32_t pid_of(ProcessId process) const;
@@ -124,8 +140,10 @@ class Manager {
   [[nodiscard]] Now finished_time() const;
 
   /// Told by the bus layer.
-  void bus_name_changed(const std::string& name, bool owned, std::optional<std::uint32_t> owner_pid);
-  /// Stop everything in order (shutdown.target semantics), then let run() return with this exit code.
+  void bus_name_changed(const std::string& name, bool owned,
+                        std::optional<std::uint32_t> owner_pid);
+  /// Stop everything in order (shutdown.target semantics), then let run() return with this exit
+  /// code.
   void request_exit(int exit_code);
   [[nodiscard]] std::optional<int> exit_code() const;
 

@@ -32,7 +32,8 @@ unit::FileKind kind_of(const struct stat& status) {
   if (S_ISREG(status.st_mode)) return unit::FileKind::regular;
   if (S_ISDIR(status.st_mode)) return unit::FileKind::directory;
   if (S_ISLNK(status.st_mode)) return unit::FileKind::symlink;
-  if (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)) return unit::FileKind::null_device;
+  if (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3))
+    return unit::FileKind::null_device;
   return unit::FileKind::other;
 }
 
@@ -213,6 +214,8 @@ Status PosixFileSink::remove_empty_directory(const std::string& path) {
   return path_error(errno, "Cannot remove the directory", path);
 }
 
-Status PosixFileSink::remove_tree(const std::string& path) { return runtime::remove_tree(path); }
+Status PosixFileSink::remove_tree(const std::string& path) {
+  return runtime::remove_tree(path);
+}
 
 }  // namespace pidward::runtime

@@ -14,7 +14,8 @@ class PosixFileSource final : public unit::FileSource {
   Result<std::vector<std::string>> list(const std::string& path) const override;
 };
 
-/// Files and links are made under a temporary name and renamed into place; missing parents are made.
+/// Files and links are made under a temporary name and renamed into place; missing parents are
+/// made.
 class PosixFileSink final : public unit::FileSink {
  public:
   Status make_link(const std::string& path, const std::string& target, bool replace) override;

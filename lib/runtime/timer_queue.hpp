@@ -50,7 +50,8 @@ class TimerQueue {
 
   Timer timer_;
   Callback callback_;
-  std::vector<Entry> heap_;  ///< earliest first; entries whose serial is not armed any more are dead
+  std::vector<Entry>
+      heap_;  ///< earliest first; entries whose serial is not armed any more are dead
   std::unordered_map<std::uint64_t, Armed> armed_;
   std::uint64_t next_serial_ = 1;
   MonoTime waiting_for_{};  ///< what the loop's timer is set to; zero: it is not set

@@ -64,12 +64,12 @@ class WorkerPool {
   }
   template <typename F>
   void post_result(F body) {
-    boost::asio::post(io_, [this, alive = std::weak_ptr<bool>(alive_),
-                            body = std::move(body)]() mutable {
-      if (alive.expired()) return;
-      --pending_;
-      body();
-    });
+    boost::asio::post(
+        io_, [this, alive = std::weak_ptr<bool>(alive_), body = std::move(body)]() mutable {
+          if (alive.expired()) return;
+          --pending_;
+          body();
+        });
   }
   void enqueue(Task task);
   void work();
