@@ -1,0 +1,136 @@
+// Standard streams and passed descriptors, as the program sees them.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "exec/fixture.hpp"
+
+namespace pidward::exec {
+namespace {
+
+using unit::Directive;
+using unit::StandardInput;
+using unit::StandardOutput;
+using unit::StreamTarget;
+
+StreamTarget input(StandardInput kind, std::string argument = {}) {
+  return {static_cast<std::int64_t>(kind), std::move(argument)};
+}
+StreamTarget output(StandardOutput kind, std::string argument = {}) {
+  return {static_cast<std::int64_t>(kind), std::move(argument)};
+}
+
+using StreamsTest = ExecTest;
+
+TEST_F(StreamsTest, InputIsEmptyByDefault) {
+  shell("wc -c");
+  EXPECT_EQ(run().output, "0\n");
+}
+
+TEST_F(StreamsTest, DataIsFedToInput) {
+  set(Directive::StandardInput, input(StandardInput::data));
+  set(Directive::StandardInputText, std::string("one\ntwo\n"));
+  shell("cat");
+  EXPECT_EQ(run().output, "one\ntwo\n");
+}
+
+TEST_F(StreamsTest, AFileIsReadAndAMissingOneIs208) {
+  write("in", "contents\n");
+  set(Directive::StandardInput, input(StandardInput::file, path("in")));
+  shell("cat");
+  EXPECT_EQ(run().output, "contents\n");
+  set(Directive::StandardInput, input(StandardInput::file, path("missing")));
+  EXPECT_EQ(run().status.code, 208);
+}
+
+TEST_F(StreamsTest, AppendKeepsWhatIsThereAndTruncateDoesNot) {
+  write("log", "old\n");
+  shell("echo new");
+  set(Directive::StandardOutput, output(StandardOutput::append, path("log")));
+  run();
+  EXPECT_EQ(read(path("log")), "old\nnew\n");
+  set(Directive::StandardOutput, output(StandardOutput::truncate, path("log")));
+  run();
+  EXPECT_EQ(read(path("log")), "new\n");
+}
+
+TEST_F(StreamsTest, AnUnwritableOutputIs209AndErrorIs222) {
+  shell("echo x");
+  set(Directive::StandardOutput, output(StandardOutput::file, "/no/such/dir/log"));
+  EXPECT_EQ(run().status.code, 209);
+  set(Directive::StandardOutput, output(StandardOutput::null));
+  set(Directive::StandardError, output(StandardOutput::file, "/no/such/dir/log"));
+  EXPECT_EQ(run().status.code, 222);
+}
+
+TEST_F(StreamsTest, ErrorInheritsOutput) {
+  shell("echo out; echo err >&2");
+  EXPECT_EQ(run().output, "out\nerr\n");
+}
+
+TEST_F(StreamsTest, OneFileForOutputAndErrorHasOneOffset) {
+  set(Directive::StandardOutput, output(StandardOutput::truncate, path("both")));
+  set(Directive::StandardError, output(StandardOutput::truncate, path("both")));
+  shell("echo out; echo err >&2; echo again");
+  run();
+  EXPECT_EQ(read(path("both")), "out\nerr\nagain\n");
+}
+
+TEST_F(StreamsTest, JournalIsTheStreamThatIsHandedIn) {
+  auto pipe = sys::make_pipe();
+  ASSERT_TRUE(pipe);
+  set(Directive::StandardOutput, output(StandardOutput::journal));
+  request_.log_stream = pipe->write_end.get();
+  shell("echo to the log; echo and this >&2");
+  run();
+  pipe->write_end.reset();
+  auto text = sys::read_all(pipe->read_end.get());
+  ASSERT_TRUE(text);
+  EXPECT_EQ(*text, "to the log\nand this\n");
+}
+
+TEST_F(StreamsTest, JournalWithoutALogIsNowhereAndNotAnError) {
+  set(Directive::StandardOutput, output(StandardOutput::journal));
+  shell("echo lost");
+  const Run result = run();
+  EXPECT_EQ(result.status.code, 0);
+}
+
+TEST_F(StreamsTest, PassedDescriptorsComeInOrderWithTheirNames) {
+  std::vector<sys::Fd> files;
+  for (const char* text : {"first", "second", "third"})
+    files.push_back(std::move(*sys::make_memfd(text, text)));
+  request_.passed = {
+      {files[2].get(), "c", false}, {files[0].get(), "a", true}, {files[1].get(), "", false}};
+  shell(
+      "echo $LISTEN_FDS $LISTEN_FDNAMES $((LISTEN_PID == $$)); cat <&3; cat <&4; cat <&5; ls "
+      "/proc/$$/fd");
+  EXPECT_EQ(run().output, "3 c:a:unknown 1\nthirdfirstsecond0\n1\n2\n3\n4\n5\n");
+}
+
+TEST_F(StreamsTest, InputFromANamedDescriptor) {
+  auto file = sys::make_memfd("named", "by name\n");
+  ASSERT_TRUE(file);
+  request_.passed = {{file->get(), "web", false}};
+  set(Directive::StandardInput, input(StandardInput::fd, "web"));
+  shell("cat");
+  EXPECT_EQ(run().output, "by name\n");
+  set(Directive::StandardInput, input(StandardInput::fd, "other"));
+  EXPECT_EQ(run().compiled.exit_code, ExitCode::standard_input);
+}
+
+TEST_F(StreamsTest, AConnectionIsInputAndOutput) {
+  auto pair = sys::make_socketpair(SOCK_STREAM);
+  ASSERT_TRUE(pair);
+  ASSERT_TRUE(sys::write_all(pair->first.get(), "ping\n"));
+  request_.connection = pair->second.get();
+  set(Directive::StandardInput, input(StandardInput::socket));
+  set(Directive::StandardOutput, output(StandardOutput::inherit));
+  shell("read -r line; echo \"got $line\"");
+  run();
+  auto answer = sys::read_some(pair->first.get(), 64);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(*answer, "got ping\n");
+}
+
+}  // namespace
+}  // namespace pidward::exec
