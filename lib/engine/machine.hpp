@@ -87,6 +87,11 @@ class MachineContext {
   /// True when no job is waiting or running, except this unit's own (Type=idle). Otherwise
   /// Machine::jobs_idle() is called, once, when that has become so.
   virtual bool jobs_idle_or_watch() = 0;
+  /// How many starts StartLimitBurst= still allows within its interval, counted now; nothing where
+  /// there is no limit.
+  [[nodiscard]] virtual std::optional<std::uint32_t> start_tries_left() const {
+    return std::nullopt;
+  }
 
   /// Edges of one kind, both written here and elsewhere (Dependency::TriggeredBy: the sockets of a
   /// service).
@@ -135,8 +140,8 @@ class Machine {
 
   /// Called with the unit inactive, failed or activating. From inactive or failed: conditions held,
   /// the start limit was not hit, the control group is there; `leftovers` processes of an earlier
-  /// run were found in it and killed (not killed with KillMode=none). From activating
-  /// (auto-restart, say) nothing was checked again.
+  /// run were found in it, and what becomes of them is the machine's to say (a service ends them
+  /// first). From activating (auto-restart, say) nothing was checked again.
   virtual StartOutcome start(MachineContext& context, std::uint32_t leftovers) = 0;
   /// Whether start() from inactive needs PrepareStart (conditions apart): units with a control
   /// group.
