@@ -264,9 +264,9 @@ void ProcessTable::shutdown(Leftovers leftovers) {
   for (ProcessState* state : order) ++state->handles_;
   for (ProcessState* state : order) {
     std::unique_ptr<ProcessState> taken = take_out(*state);
+    taken->table_ = nullptr;
     if (leftovers == Leftovers::run_policies) run_policy(*taken);
     if (observer_) observer_(*taken);
-    taken->table_ = nullptr;
     if (--taken->handles_ == 0) continue;
     // The handles that are still out own it from here on.
     [[maybe_unused]] const ProcessState* left = taken.release();
