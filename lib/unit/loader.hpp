@@ -1,5 +1,6 @@
-// From a name to a UnitSpec: search path, aliases, templates, drop-ins, masks, .wants folders, implicit and default
-// dependencies (systemd.unit(5)). Pure over a FileSource; meant to run off the event loop.
+// From a name to a UnitSpec: search path, aliases, templates, drop-ins, masks, .wants folders,
+// implicit and default dependencies (systemd.unit(5)). Pure over a FileSource; meant to run off the
+// event loop.
 #pragma once
 
 #include <functional>
@@ -18,22 +19,23 @@ enum class Scope : std::uint8_t { system, user };
 /// Directories in order of precedence, highest first.
 struct SearchPath {
   std::vector<std::string> directories;
-  std::string config_dir;      ///< where enable, mask and edit write: /etc/pidward/system
-  std::string runtime_dir;     ///< the same with --runtime: /run/pidward/system
-  std::string transient_dir;   ///< /run/pidward/transient
-  std::string control_dir;     ///< set-property: /etc/pidward/system.control
+  std::string config_dir;     ///< where enable, mask and edit write: /etc/pidward/system
+  std::string runtime_dir;    ///< the same with --runtime: /run/pidward/system
+  std::string transient_dir;  ///< /run/pidward/transient
+  std::string control_dir;    ///< set-property: /etc/pidward/system.control
   std::string runtime_control_dir;
   std::vector<std::string> preset_dirs;  ///< systemd.preset(5), highest first
-  std::string root;              ///< --root=, already in front of all of the above; empty for "/"
+  std::string root;  ///< --root=, already in front of all of the above; empty for "/"
 };
 
 struct SearchPathOptions {
   Scope scope = Scope::system;
-  bool include_systemd = true;   ///< systemd's own directories after ours
-  std::string home;              ///< user scope: $XDG_CONFIG_HOME's parent and friends
+  bool include_systemd = true;  ///< systemd's own directories after ours
+  std::string home;             ///< user scope: $XDG_CONFIG_HOME's parent and friends
   std::string xdg_config_home, xdg_data_home, xdg_runtime_dir;
-  std::string root;              ///< prefix for all of it (--root=)
-  std::vector<std::string> override_path;  ///< $PIDWARD_UNIT_PATH: replaces everything; a trailing empty entry appends the default
+  std::string root;                        ///< prefix for all of it (--root=)
+  std::vector<std::string> override_path;  ///< $PIDWARD_UNIT_PATH: replaces everything; a trailing
+                                           ///< empty entry appends the default
 };
 SearchPath make_search_path(const SearchPathOptions& options);
 
@@ -41,14 +43,16 @@ struct LoaderContext {
   const FileSource* files = nullptr;  ///< outlives the loader
   SearchPath path;
   Scope scope = Scope::system;
-  SpecifierContext specifiers;        ///< what %H, %m, %u … mean
-  /// Manager defaults (DefaultTimeoutStartSec=, DefaultRestartSec= …), put under every unit's own settings.
+  SpecifierContext specifiers;  ///< what %H, %m, %u … mean
+  /// Manager defaults (DefaultTimeoutStartSec=, DefaultRestartSec= …), put under every unit's own
+  /// settings.
   Settings defaults;
-  bool strict = false;                ///< unknown directives are errors, in ini too
+  bool strict = false;  ///< unknown directives are errors, in ini too
 };
 
-/// Reads units. Keeps an index of the search path for one batch of loads, so that a closure of thousands of units
-/// lists every directory once; make a new one (or refresh()) to see changes on disk.
+/// Reads units. Keeps an index of the search path for one batch of loads, so that a closure of
+/// thousands of units lists every directory once; make a new one (or refresh()) to see changes on
+/// disk.
 class UnitLoader {
  public:
   explicit UnitLoader(LoaderContext context);
@@ -59,17 +63,21 @@ class UnitLoader {
   void refresh();
   /// One unit. Never fails: what is wrong is in load_state and diagnostics.
   [[nodiscard]] UnitSpecPtr load(const UnitName& name) const;
-  /// `names` and everything they lead to through any dependency, except where `known` says true. Every alias that
-  /// was followed is in the `aliases` of its target.
-  [[nodiscard]] std::vector<UnitSpecPtr> load_closure(const std::vector<UnitName>& names,
-                                                      const std::function<bool(const UnitName&)>& known) const;
-  /// Unit file names (not aliases resolved) that exist on the search path, sorted; for list-unit-files and globs.
+  /// `names` and everything they lead to through any dependency, except where `known` says true.
+  /// Every alias that was followed is in the `aliases` of its target.
+  [[nodiscard]] std::vector<UnitSpecPtr> load_closure(
+      const std::vector<UnitName>& names, const std::function<bool(const UnitName&)>& known) const;
+  /// Unit file names (not aliases resolved) that exist on the search path, sorted; for
+  /// list-unit-files and globs.
   [[nodiscard]] std::vector<std::string> unit_file_names() const;
-  /// A unit made of settings alone (StartTransientUnit, systemd-run): gets the same implicit dependencies.
+  /// A unit made of settings alone (StartTransientUnit, systemd-run): gets the same implicit
+  /// dependencies.
   [[nodiscard]] UnitSpecPtr finish_transient(UnitSpec spec) const;
-  /// One fragment given by path, whatever its directory (verify FILE, quickstart with unit files as arguments).
+  /// One fragment given by path, whatever its directory (verify FILE, quickstart with unit files as
+  /// arguments).
   [[nodiscard]] UnitSpecPtr load_file(const std::string& path) const;
-  /// True when a file that made `spec`, or a drop-in that would be added, changed since it was read.
+  /// True when a file that made `spec`, or a drop-in that would be added, changed since it was
+  /// read.
   [[nodiscard]] bool needs_reload(const UnitSpec& spec) const;
 
  private:

@@ -1,0 +1,374 @@
+#include "unit/loader.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <fmt/core.h>
+
+#include "base/contract.hpp"
+#include "unit/dependency.hpp"
+#include "unit/dropin.hpp"
+#include "unit/implicit.hpp"
+#include "unit/loader_index.hpp"
+#include "unit/loader_verify.hpp"
+#include "unit/syntax/fragment.hpp"
+
+namespace pidward::unit {
+namespace {
+
+/// Larger unit files are refused: nobody writes them, and a mistyped path leads to worse.
+constexpr std::size_t kMaxFile = 4UL << 20U;
+
+void add_error(UnitSpec& spec, const std::string& file, std::string message,
+               std::string advice = {}) {
+  spec.diagnostics.push_back(
+      {Diagnostic::Severity::error, Location{file}, std::move(message), std::move(advice)});
+}
+
+bool has_error(const UnitSpec& spec) {
+  return std::any_of(spec.diagnostics.begin(), spec.diagnostics.end(), [](const Diagnostic& found) {
+    return found.severity == Diagnostic::Severity::error;
+  });
+}
+
+/// Units that are there without a file: slices exist by being named, and init.scope holds pidward
+/// itself.
+bool needs_no_file(const UnitName& name) {
+  return name.type() == UnitType::slice || name.str() == "init.scope";
+}
+
+bool has_component(std::string_view path, std::string_view component) {
+  return path.find(component) != std::string_view::npos;
+}
+
+}  // namespace
+
+struct UnitLoader::Impl {
+  explicit Impl(LoaderContext given) : context(std::move(given)) {
+    PIDWARD_EXPECT(context.files != nullptr);
+    refresh();
+  }
+
+  void refresh() {
+    raw.clear();
+    texts.clear();
+    index = std::make_unique<SearchIndex>(*context.files, context.path);
+  }
+
+  UnitSpecPtr load(const UnitName& name);
+  UnitSpecPtr load_raw(const UnitName& name);
+  UnitSpec read_unit(const UnitName& name);
+  bool read_file(const std::string& path, bool yaml, const std::string& fragment, UnitSpec& spec);
+  void apply_dropins(const std::vector<std::string>& beside, UnitSpec& spec);
+  void add_folder_links(UnitSpec& spec);
+  bool belongs_to_systemd(const FolderLink& link, const UnitSpec& spec) const;
+  void finish(UnitSpec& spec) const;
+  UnitSpecPtr with_members(UnitSpec spec);
+  ImplicitContext implicit_context() const;
+
+  LoaderContext context;
+  std::unique_ptr<SearchIndex> index;
+  /// Units as they are before a target's members are looked at, by every name they were asked for.
+  std::unordered_map<std::string, UnitSpecPtr> raw;
+  /// Texts that many units share: templates and the drop-ins of types and prefixes.
+  std::unordered_map<std::string, std::string> texts;
+};
+
+ImplicitContext UnitLoader::Impl::implicit_context() const {
+  ImplicitContext out;
+  out.scope = context.scope;
+  out.specifiers = &context.specifiers;
+  out.defaults = &context.defaults;
+  if (index->has_mounts()) {
+    out.mount_file_exists = [this](const UnitName& name) {
+      const Candidate* candidate = index->find(name.str());
+      return candidate != nullptr && candidate->kind == Candidate::Kind::file;
+    };
+  }
+  return out;
+}
+
+bool UnitLoader::Impl::read_file(const std::string& path, bool yaml, const std::string& fragment,
+                                 UnitSpec& spec) {
+  const bool shared = spec.name.is_instance() || path != fragment;
+  const ReadContext reading{spec.name, &context.specifiers, context.strict, fragment};
+  if (const auto found = texts.find(path); found != texts.end()) {
+    read_fragment(FragmentText{path, found->second, yaml}, reading, spec);
+    return true;
+  }
+  auto content = context.files->read(path, kMaxFile);
+  if (!content) {
+    add_error(spec, path, fmt::format("the file cannot be read: {}", content.error().message()),
+              content.error().advice());
+    return false;
+  }
+  FragmentText text{path, *std::move(content), yaml};
+  read_fragment(text, reading, spec);
+  if (shared) texts.emplace(path, std::move(text.content));
+  return true;
+}
+
+void UnitLoader::Impl::apply_dropins(const std::vector<std::string>& beside, UnitSpec& spec) {
+  const std::string fragment = spec.fragment ? spec.fragment->path : std::string();
+  for (const DropinFile& file :
+       find_dropins(*index, spec.name, spec.aliases, beside, spec.diagnostics)) {
+    const std::size_t before = spec.diagnostics.size();
+    spec.dropins.push_back({file.path, file.modified});
+    if (!read_file(file.path, file.yaml, fragment.empty() ? file.path : fragment, spec)) {
+      // As systemd has it, a drop-in that cannot be read costs its settings, not the unit.
+      spec.diagnostics[before].severity = Diagnostic::Severity::warning;
+    }
+  }
+}
+
+bool UnitLoader::Impl::belongs_to_systemd(const FolderLink& link, const UnitSpec& spec) const {
+  return spec.fragment && has_component(spec.fragment->path, "/lib/pidward/") &&
+         has_component(link.path, "/lib/systemd/") && link.entry.rfind("systemd-", 0) == 0;
+}
+
+void UnitLoader::Impl::add_folder_links(UnitSpec& spec) {
+  for (const FolderLink& link :
+       find_folder_links(*index, spec.name, spec.aliases, spec.diagnostics)) {
+    if (belongs_to_systemd(link, spec)) {
+      // systemd's own parts (udev, journald, tmpfiles at boot) hang on targets that are pidward's
+      // here.
+      spec.diagnostics.push_back(
+          {Diagnostic::Severity::note,
+           Location{link.path},
+           fmt::format("{} is a part of systemd and not started by pidward's {}", link.entry,
+                       spec.name.str()),
+           {}});
+      continue;
+    }
+    auto other = UnitName::parse(link.entry);
+    if (other && other->is_template() && spec.name.is_instance()) {
+      other = other->with_instance(spec.name.instance());
+    }
+    if (!other || other->is_template()) {
+      spec.diagnostics.push_back(
+          {Diagnostic::Severity::warning,
+           Location{link.path},
+           other ? fmt::format("{} is a template and {} has no instance to give it; left out",
+                               link.entry, spec.name.str())
+                 : fmt::format("{} is not a unit's name; left out", link.entry),
+           {}});
+      continue;
+    }
+    add_edge(spec, link.kind, Origin::link, *other);
+  }
+}
+
+void UnitLoader::Impl::finish(UnitSpec& spec) const {
+  complete_unit(spec, implicit_context());
+  verify_unit(spec);
+  spec.load_state = has_error(spec) ? LoadState::bad_setting : LoadState::loaded;
+}
+
+UnitSpec UnitLoader::Impl::read_unit(const UnitName& name) {
+  Resolution found = index->resolve(name);
+  UnitSpec spec(found.name);
+  spec.aliases = std::move(found.aliases);
+  spec.diagnostics = std::move(found.diagnostics);
+  if (name.is_template()) {
+    spec.load_state = LoadState::error;
+    add_error(
+        spec, {},
+        fmt::format("{} is a template: it needs an instance between '@' and '.'", name.str()));
+    return spec;
+  }
+  switch (found.kind) {
+    case Resolution::Kind::mask:
+      spec.load_state = LoadState::masked;
+      spec.fragment = SourceFile{found.candidate->path, found.candidate->modified};
+      return spec;
+    case Resolution::Kind::bad: {
+      // A link into nothing is a unit that is not there; anything else is one that cannot be
+      // loaded.
+      const bool dangling = found.candidate != nullptr && found.candidate->is_link &&
+                            index->follow(found.candidate->path).kind == FileKind::missing &&
+                            index->follow(found.candidate->path).problem.empty();
+      spec.load_state = dangling ? LoadState::not_found : LoadState::error;
+      return spec;
+    }
+    case Resolution::Kind::not_found:
+      if (!is_managed(name.type())) {
+        spec.load_state = LoadState::loaded;
+        return spec;
+      }
+      if (!needs_no_file(name)) {
+        spec.load_state = LoadState::not_found;
+        for (const Diagnostic& problem : index->problems()) {
+          if (index->on_path(problem.where.file)) spec.diagnostics.push_back(problem);
+        }
+        return spec;
+      }
+      break;
+    case Resolution::Kind::file: {
+      const Candidate& file = *found.candidate;
+      spec.fragment = SourceFile{file.file, file.modified};
+      for (const Diagnostic& problem : index->problems()) {
+        if (problem.where.file == file.path + ".yaml") spec.diagnostics.push_back(problem);
+      }
+      if (!is_managed(name.type())) {
+        spec.load_state = LoadState::loaded;
+        return spec;
+      }
+      if (!read_file(file.file, file.yaml, file.file, spec)) {
+        spec.load_state = LoadState::error;
+        return spec;
+      }
+      break;
+    }
+  }
+  apply_dropins({}, spec);
+  add_folder_links(spec);
+  finish(spec);
+  return spec;
+}
+
+UnitSpecPtr UnitLoader::Impl::load_raw(const UnitName& name) {
+  if (const auto found = raw.find(name.str()); found != raw.end()) return found->second;
+  auto spec = std::make_shared<const UnitSpec>(read_unit(name));
+  raw.emplace(name.str(), spec);
+  if (spec->load_state != LoadState::not_found) {
+    raw.emplace(spec->name.str(), spec);
+    for (const UnitName& alias : spec->aliases) raw.emplace(alias.str(), spec);
+  }
+  return spec;
+}
+
+UnitSpecPtr UnitLoader::Impl::with_members(UnitSpec spec) {
+  complete_target(spec, [this](const UnitName& member) { return load_raw(member); });
+  return std::make_shared<const UnitSpec>(std::move(spec));
+}
+
+UnitSpecPtr UnitLoader::Impl::load(const UnitName& name) {
+  UnitSpecPtr spec = load_raw(name);
+  return spec->name.type() == UnitType::target ? with_members(*spec) : spec;
+}
+
+UnitLoader::UnitLoader(LoaderContext context) : impl_(std::make_unique<Impl>(std::move(context))) {}
+UnitLoader::~UnitLoader() = default;
+UnitLoader::UnitLoader(UnitLoader&&) noexcept = default;
+UnitLoader& UnitLoader::operator=(UnitLoader&&) noexcept = default;
+
+void UnitLoader::refresh() {
+  impl_->refresh();
+}
+
+UnitSpecPtr UnitLoader::load(const UnitName& name) const {
+  return impl_->load(name);
+}
+
+std::vector<UnitSpecPtr> UnitLoader::load_closure(
+    const std::vector<UnitName>& names, const std::function<bool(const UnitName&)>& known) const {
+  std::vector<UnitSpecPtr> out;
+  std::unordered_set<std::string> seen;
+  std::deque<UnitName> todo(names.begin(), names.end());
+  while (!todo.empty()) {
+    const UnitName name = std::move(todo.front());
+    todo.pop_front();
+    if (!seen.insert(name.str()).second || (known && known(name))) continue;
+    UnitSpecPtr spec = impl_->load(name);
+    if (spec->name != name) {
+      // An alias: its unit may be here already, or be known under the other name.
+      if (!seen.insert(spec->name.str()).second || (known && known(spec->name))) continue;
+    }
+    for (const UnitName& alias : spec->aliases) seen.insert(alias.str());
+    for (const DependencyEdge& edge : spec->dependencies) {
+      if (!seen.contains(edge.other.str())) todo.push_back(edge.other);
+    }
+    out.push_back(std::move(spec));
+  }
+  return out;
+}
+
+std::vector<std::string> UnitLoader::unit_file_names() const {
+  return impl_->index->names();
+}
+
+UnitSpecPtr UnitLoader::finish_transient(UnitSpec spec) const {
+  spec.transient = true;
+  std::sort(spec.aliases.begin(), spec.aliases.end());
+  impl_->apply_dropins({}, spec);
+  impl_->add_folder_links(spec);
+  impl_->finish(spec);
+  if (spec.name.type() == UnitType::target) return impl_->with_members(std::move(spec));
+  return std::make_shared<const UnitSpec>(std::move(spec));
+}
+
+UnitSpecPtr UnitLoader::load_file(const std::string& path) const {
+  bool yaml = false;
+  const std::string base(strip_yaml(base_name(path), yaml));
+  auto parsed = UnitName::parse(base);
+  if (!parsed) {
+    auto stand_in = UnitName::mangle(base.empty() ? "unnamed" : base);
+    UnitSpec bad(stand_in ? *std::move(stand_in) : *UnitName::parse("unnamed.service"));
+    bad.load_state = LoadState::error;
+    add_error(bad, path, parsed.error().message(), parsed.error().advice());
+    return std::make_shared<const UnitSpec>(std::move(bad));
+  }
+  const std::string directory(directory_name(path));
+  const auto read = [&](const UnitName& name) {
+    UnitSpec spec(name);
+    const Followed end = impl_->index->follow(path);
+    spec.fragment = SourceFile{path, end.info.modified};
+    if (end.is_mask()) {
+      spec.load_state = LoadState::masked;
+    } else if (!impl_->read_file(path, yaml, path, spec)) {
+      spec.load_state = end.kind == FileKind::missing ? LoadState::not_found : LoadState::error;
+    } else if (!is_managed(name.type())) {
+      spec.load_state = LoadState::loaded;
+    } else {
+      impl_->apply_dropins({directory}, spec);
+      impl_->add_folder_links(spec);
+      impl_->finish(spec);
+    }
+    return spec;
+  };
+  if (parsed->is_template()) {
+    const std::string asked = read(*parsed).settings.string(Directive::DefaultInstance);
+    auto instance = parsed->with_instance(asked.empty() ? "instance" : asked);
+    if (instance) parsed = *std::move(instance);
+  }
+  UnitSpec spec = read(*parsed);
+  if (spec.name.type() == UnitType::target) return impl_->with_members(std::move(spec));
+  return std::make_shared<const UnitSpec>(std::move(spec));
+}
+
+bool UnitLoader::needs_reload(const UnitSpec& spec) const {
+  const SearchIndex& index = *impl_->index;
+  if (spec.transient) return false;
+  const Resolution found = index.resolve(spec.name);
+  std::optional<SourceFile> fragment;
+  if (found.kind == Resolution::Kind::file || found.kind == Resolution::Kind::mask) {
+    const bool mask = found.kind == Resolution::Kind::mask;
+    fragment =
+        SourceFile{mask ? found.candidate->path : found.candidate->file, found.candidate->modified};
+  }
+  if (spec.fragment != fragment) {
+    // A unit that was loaded from a file given by path is not looked for on the search path.
+    const bool elsewhere =
+        spec.fragment && !index.on_path(std::string(directory_name(spec.fragment->path)));
+    if (!elsewhere || fragment) return true;
+    const Followed end = index.follow(spec.fragment->path);
+    if (end.kind != FileKind::regular || end.info.modified != spec.fragment->modified) return true;
+  }
+  if (spec.load_state == LoadState::masked || spec.load_state == LoadState::not_found) return false;
+  if (!is_managed(spec.name.type())) return false;
+  std::vector<std::string> beside;
+  if (spec.fragment && !index.on_path(std::string(directory_name(spec.fragment->path))) &&
+      !fragment) {
+    beside.emplace_back(directory_name(spec.fragment->path));
+  }
+  std::vector<Diagnostic> ignored;
+  const auto dropins = find_dropins(index, spec.name, spec.aliases, beside, ignored);
+  return !std::equal(dropins.begin(), dropins.end(), spec.dropins.begin(), spec.dropins.end(),
+                     [](const DropinFile& a, const SourceFile& b) {
+                       return a.path == b.path && a.modified == b.modified;
+                     });
+}
+
+}  // namespace pidward::unit
