@@ -5,6 +5,7 @@
 
 #include "base/contract.hpp"
 #include "unit/enums.hpp"
+#include "unit/nearest.hpp"
 #include "unit/value_parse.hpp"
 
 namespace pidward::unit {
@@ -53,28 +54,6 @@ const std::unordered_map<std::string_view, const Row*>& index_by_name() {
     return map;
   }();
   return index;
-}
-
-/// Edits between two names, letter case aside, counted up to `limit`.
-std::size_t distance(std::string_view a, std::string_view b, std::size_t limit) {
-  const auto lower = [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  };
-  std::vector<std::size_t> previous(b.size() + 1);
-  std::vector<std::size_t> current(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) previous[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    current[0] = i;
-    std::size_t best = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t change = previous[j - 1] + (lower(a[i - 1]) == lower(b[j - 1]) ? 0 : 1);
-      current[j] = std::min({change, previous[j] + 1, current[j - 1] + 1});
-      best = std::min(best, current[j]);
-    }
-    if (best > limit) return limit + 1;
-    std::swap(previous, current);
-  }
-  return previous[b.size()];
 }
 
 }  // namespace
@@ -135,21 +114,12 @@ const Row* find_bus_row(Section section, std::string_view bus_name) {
 }
 
 std::optional<std::string_view> nearest_name(Section section, std::string_view mistyped) {
-  // A third of the letters may be wrong, three at most: more is another word. Long garbage is
-  // nobody's neighbour.
-  constexpr std::size_t kLongestName = 64;
-  if (mistyped.empty() || mistyped.size() > kLongestName) return std::nullopt;
-  std::size_t best = std::min<std::size_t>(3, mistyped.size() / 3);
-  std::optional<std::string_view> nearest;
+  NearestWord nearest(mistyped);
   for (const Row& each : kTable) {
-    if ((each.sections & section_bit(section)) == 0 || each.effect == Effect::ignored) continue;
-    const std::size_t edits = distance(mistyped, each.name, best);
-    if (edits < best || (edits == best && !nearest)) {
-      best = edits;
-      nearest = each.name;
-    }
+    if ((each.sections & section_bit(section)) != 0 && each.effect != Effect::ignored)
+      nearest.consider(each.name);
   }
-  return nearest;
+  return nearest.get();
 }
 
 const Value* default_value(Directive id) {

@@ -1,4 +1,5 @@
-// What a directive can hold, once parsed. A Value is plain data: comparable, printable, without behaviour.
+// What a directive can hold, once parsed. A Value is plain data: comparable, printable, without
+// behaviour.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +14,15 @@ namespace pidward::unit {
 
 /// One ExecStart=-like line (systemd.service(5), "Command lines").
 struct ExecCommand {
-  std::string path;               ///< what to execute: absolute, or a name to look up in ExecSearchPath=
-  std::vector<std::string> argv;  ///< argv[0] included; $VAR and ${VAR} are still to be expanded at start
-  bool ignore_failure = false;    ///< '-'
-  bool no_env_expand = false;     ///< ':'
-  bool full_privileges = false;   ///< '+'
-  bool no_setuid = false;         ///< '!'
-  bool ambient_magic = false;     ///< '!!'
-  std::uint32_t line = 0;         ///< where it stands, for messages; not part of equality
+  std::string path;  ///< what to execute: absolute, or a name to look up in ExecSearchPath=
+  std::vector<std::string>
+      argv;  ///< argv[0] included; $VAR and ${VAR} are still to be expanded at start
+  bool ignore_failure = false;   ///< '-'
+  bool no_env_expand = false;    ///< ':'
+  bool full_privileges = false;  ///< '+'
+  bool no_setuid = false;        ///< '!'
+  bool ambient_magic = false;    ///< '!!'
+  std::uint32_t line = 0;        ///< where it stands, for messages; not part of equality
 
   friend bool operator==(const ExecCommand& a, const ExecCommand& b) {
     return a.path == b.path && a.argv == b.argv && a.ignore_failure == b.ignore_failure &&
@@ -56,7 +58,8 @@ struct ResourceLimit {
   friend bool operator==(const ResourceLimit&, const ResourceLimit&) = default;
 };
 
-/// Where a standard stream goes: the index of its word in k…Names, and what follows the colon (path or fd name).
+/// Where a standard stream goes: the index of its word in k…Names, and what follows the colon (path
+/// or fd name).
 struct StreamTarget {
   std::int64_t kind = 0;
   std::string argument;
@@ -70,16 +73,17 @@ struct ExecDirectory {
   friend bool operator==(const ExecDirectory&, const ExecDirectory&) = default;
 };
 
-/// One Listen…= line of a socket unit. `type` is "Stream", "Datagram", "SequentialPacket", "FIFO", "Netlink",
-/// "Special", "MessageQueue", "USBFunction", as the bus's Listen property names them.
+/// One Listen…= line of a socket unit. `type` is "Stream", "Datagram", "SequentialPacket", "FIFO",
+/// "Netlink", "Special", "MessageQueue", "USBFunction", as the bus's Listen property names them.
 struct SocketListen {
   std::string type;
   std::string address;
   friend bool operator==(const SocketListen&, const SocketListen&) = default;
 };
 
-/// One On…Sec= (`base` "OnBootSec" …, `span`) or OnCalendar= (`base` "OnCalendar", `expression`) of a timer; one
-/// PathExists=-like line of a path unit has base "PathExists" and the path in `expression`.
+/// One On…Sec= (`base` "OnBootSec" …, `span`) or OnCalendar= (`base` "OnCalendar", `expression`) of
+/// a timer; one PathExists=-like line of a path unit has base "PathExists" and the path in
+/// `expression`.
 struct Trigger {
   std::string base;
   Duration span{};
@@ -87,16 +91,19 @@ struct Trigger {
   friend bool operator==(const Trigger&, const Trigger&) = default;
 };
 
-/// Text kept as written, for directives whose effect is not there yet and whose syntax we do not judge.
+/// Text kept as written, for directives whose effect is not there yet and whose syntax we do not
+/// judge.
 struct RawText {
   std::vector<std::string> lines;
   friend bool operator==(const RawText&, const RawText&) = default;
 };
 
-/// std::int64_t: integers, choices (index), signals, modes; std::uint64_t: sizes and counts (UINT64_MAX = infinity);
-/// std::vector<std::string>: lists of words, paths, names, "KEY=VALUE" assignments.
-using Value = std::variant<bool, std::int64_t, std::uint64_t, Duration, std::string, std::vector<std::string>,
-                           ExecList, ConditionList, ExitStatusSet, ResourceLimit, StreamTarget,
-                           std::vector<ExecDirectory>, std::vector<SocketListen>, std::vector<Trigger>, RawText>;
+/// std::int64_t: integers, choices (index), signals, modes; std::uint64_t: sizes and counts
+/// (UINT64_MAX = infinity); std::vector<std::string>: lists of words, paths, names, "KEY=VALUE"
+/// assignments.
+using Value = std::variant<bool, std::int64_t, std::uint64_t, Duration, std::string,
+                           std::vector<std::string>, ExecList, ConditionList, ExitStatusSet,
+                           ResourceLimit, StreamTarget, std::vector<ExecDirectory>,
+                           std::vector<SocketListen>, std::vector<Trigger>, RawText>;
 
 }  // namespace pidward::unit

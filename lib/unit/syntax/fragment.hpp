@@ -16,6 +16,9 @@ struct FragmentText {
   bool yaml = false;  ///< YAML instead of systemd's ini
 };
 
+/// Larger files are refused with an error.
+inline constexpr std::size_t kMaxFragmentSize = std::size_t{4} * 1024 * 1024;
+
 /// What reading depends on besides the text.
 struct ReadContext {
   UnitName name;  ///< the unit that is being made: specifiers are expanded for it

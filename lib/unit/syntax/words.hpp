@@ -1,0 +1,56 @@
+// Splitting a value into words: quotes and escapes (systemd.syntax(7), "Quoting").
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace pidward::unit {
+
+/// What a backslash means in a list of words. systemd is not of one mind about it.
+enum class Escapes : std::uint8_t {
+  kept,             ///< it is a character like others: unit names contain \x2d
+  dropped,          ///< it makes the next character a plain one and goes
+  c_style,          ///< \n, \x2d, \u00e9 … as in C; an unknown escape is an error
+  c_style_or_kept,  ///< the same, but an unknown escape stays as written (command lines)
+};
+
+struct SplitOptions {
+  Escapes escapes = Escapes::kept;
+  bool quotes = true;  ///< '…' and "…" hold a word together
+  std::string_view separators = " \t\n\r";
+  bool keep_empty = false;  ///< two separators in a row have an empty word between them
+};
+
+/// A word and what is odd about it.
+struct Word {
+  std::string text;
+  bool unknown_escape = false;  ///< with Escapes::c_style_or_kept: something stayed as written
+};
+
+/// Takes the first word off `rest`, separators around it included; nothing is left of the text when
+/// there is none. Errors: a quote without its end, an unknown escape.
+Result<std::optional<Word>> take_word(std::string_view& rest, const SplitOptions& options);
+
+/// All words. Errors as above.
+Result<std::vector<std::string>> split_words(std::string_view text,
+                                             const SplitOptions& options = {});
+
+/// `word` written so that split_words() with C-style escapes, and an ExecStart= line, read exactly
+/// this word.
+std::string quote_word(std::string_view word);
+
+/// The whole of `text` with C-style escapes replaced; blanks and quotes are ordinary. Errors: an
+/// unknown escape.
+Result<std::string> unescape_c(std::string_view text);
+
+/// True when `text` is well-formed UTF-8 (no overlong forms, no surrogates).
+bool is_utf8(std::string_view text);
+
+/// Without blanks at both ends.
+std::string_view trim(std::string_view text);
+
+}  // namespace pidward::unit

@@ -1,0 +1,68 @@
+// The parsers behind parse_value(), by subject. For value_*.cpp alone.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "unit/value_parse.hpp"
+
+namespace pidward::unit::detail {
+
+/// An Errc::syntax error: "'FOUND' is not WHAT".
+Error not_a(std::string_view found, std::string_view what);
+/// Leaves a bad word out where the context takes notes; returns the error where it does not.
+Status drop(const ParseContext& context, Error error);
+void remark(const ParseContext& context, std::string message, std::string advice = {});
+/// Specifiers replaced, if the context says for whom.
+Result<std::string> expand(std::string_view text, const ParseContext& context);
+
+// value_scalars.cpp
+Result<bool> parse_boolean(std::string_view text);
+Result<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t max);
+Result<std::int64_t> parse_integer(std::string_view text, std::int64_t min, std::int64_t max);
+Result<std::uint64_t> parse_size(std::string_view text);
+Result<Value> parse_scalar(const Row& row, std::string_view text);
+Result<Value> parse_choice(const Row& row, std::string_view text);
+Result<ResourceLimit> parse_limit(const Row& row, std::string_view text);
+
+// value_strings.cpp
+/// Doubled slashes, "." components and a trailing slash gone.
+std::string simplify_path(std::string_view path);
+/// An absolute path without "..", simplified.
+Result<std::string> check_path(std::string path);
+/// A path below /var/run is moved below /run, with a remark.
+std::string without_var_run(std::string path, const ParseContext& context);
+Result<Value> parse_string(const Row& row, std::string_view text, const ParseContext& context);
+Result<Value> parse_path(const Row& row, std::string_view text, const ParseContext& context);
+Result<Value> parse_working_directory(std::string_view text, const ParseContext& context);
+Result<Value> parse_unit_name(const Row& row, std::string_view text, const ParseContext& context);
+Result<Value> parse_unit_names(std::string_view text, const ParseContext& context);
+Result<Value> parse_input_data(const Row& row, std::string_view text, const ParseContext& context);
+/// A user or group by name or number, as systemd accepts it in unit files.
+Status check_user_name(std::string_view name);
+
+// value_lists.cpp
+Result<Value> parse_words(const Row& row, std::string_view text, const ParseContext& context);
+Result<Value> parse_paths(std::string_view text, const ParseContext& context);
+Result<Value> parse_search_path(std::string_view text, const ParseContext& context);
+Result<Value> parse_environment(std::string_view text, const ParseContext& context);
+Result<Value> parse_environment_file(std::string_view text, const ParseContext& context);
+Result<Value> parse_condition(const Row& row, std::string_view text, const ParseContext& context);
+Result<Value> parse_exit_statuses(std::string_view text, const ParseContext& context);
+Result<Value> parse_stream(const Row& row, std::string_view text, const ParseContext& context);
+Result<Value> parse_exec_directories(const Row& row, std::string_view text,
+                                     const ParseContext& context);
+Result<Value> parse_trigger(const Row& row, std::string_view text, const ParseContext& context);
+
+// value_sets.cpp
+Result<Value> parse_capabilities(std::string_view text, const ParseContext& context);
+Result<Value> parse_secure_bits(std::string_view text, const ParseContext& context);
+Result<Value> parse_cpu_set(const Row& row, std::string_view text);
+
+// value_listen.cpp
+Result<Value> parse_listen(const Row& row, std::string_view text, const ParseContext& context);
+
+// syntax/exec_line.cpp
+Result<Value> parse_exec(std::string_view text, const ParseContext& context);
+
+}  // namespace pidward::unit::detail
