@@ -1,0 +1,169 @@
+#include "sys/proc.hpp"
+
+#include <csignal>
+#include <set>
+
+#include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sys/faulty_kernel.hpp"
+#include "sys/live_child.hpp"
+
+namespace pidward::sys {
+namespace {
+
+using test::LiveChild;
+
+TEST(ProcStat, IsReadWhateverTheCommandIsCalled) {
+  const auto stat =
+      parse_stat("42 (a) b ( c)) S 7 42 41 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 0 0 0\n");
+  ASSERT_TRUE(stat);
+  EXPECT_EQ(stat->pid, 42);
+  EXPECT_EQ(stat->comm, "a) b ( c)");
+  EXPECT_EQ(stat->state, 'S');
+  EXPECT_EQ(stat->ppid, 7);
+  EXPECT_EQ(stat->session, 41);
+  EXPECT_EQ(stat->start_ticks, 987654U);
+}
+
+TEST(ProcStat, RefusesWhatIsCutOrGarbled) {
+  for (const char* line : {"", "42", "42 (x", "42 (x)", "42 (x) S 1 2 3", "x (y) S 7 42 41",
+                           ") 1 (", "42 (x) SS 7 42 41 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 9 0"}) {
+    EXPECT_FALSE(parse_stat(line)) << line;
+  }
+}
+
+TEST(Proc, TellsNameArgumentsAndExecutableOfALiveProcess) {
+  const auto self = Pidfd::self();
+  ASSERT_TRUE(self);
+  EXPECT_EQ(*comm_of(*self), "test_sys");
+  EXPECT_FALSE(cmdline_of(*self)->empty());
+  EXPECT_TRUE(executable_of(*self)->ends_with("test_sys"));
+  EXPECT_EQ(stat_of(*self)->pid, getpid());
+  EXPECT_GT(stat_of(*self)->start_ticks, 0U);
+  ASSERT_TRUE(environ_of(*self));
+}
+
+TEST(Proc, TellsNothingOfAProcessThatWasCollected) {
+  LiveChild child = LiveChild::zombie(0);
+  EXPECT_EQ(stat_of(child.pidfd())->state, 'Z');
+  child.end_and_collect();
+  EXPECT_EQ(stat_of(child.pidfd()).error().code(), Errc::no_such_process);
+  EXPECT_EQ(comm_of(child.pidfd()).error().code(), Errc::no_such_process);
+  EXPECT_EQ(cgroup_path_of(child.pidfd()).error().code(), Errc::no_such_process);
+}
+
+// The process is collected between the reading and the second look: what was read may be another's.
+TEST(Proc, DoesNotBelieveWhatItReadOfAProcessThatWentMeanwhile) {
+  const LiveChild child = LiveChild::sleeping();
+  test::FaultyKernel kernel;
+  kernel.fail(SYS_pidfd_send_signal, ESRCH);
+  EXPECT_EQ(comm_of(child.pidfd()).error().code(), Errc::no_such_process);
+}
+
+class ProcTierTest : public testing::TestWithParam<const char*> {
+ protected:
+  const KernelFeatures features_ = *KernelFeatures::probe(KernelFeatures::split_names(GetParam()));
+};
+INSTANTIATE_TEST_SUITE_P(Tiers, ProcTierTest,
+                         testing::Values("", "pidfd-info", "proc-children", "pidfs"));
+
+TEST_P(ProcTierTest, TellsOwnerAndParent) {
+  const LiveChild child = LiveChild::sleeping();
+  const auto info = inspect(child.pidfd(), features_);
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->pid, child.pid());
+  EXPECT_EQ(info->ppid, getpid());
+  EXPECT_EQ(info->uid, geteuid());
+  EXPECT_EQ(info->gid, getegid());
+}
+
+TEST_P(ProcTierTest, TellsNothingOfTheCollected) {
+  LiveChild child = LiveChild::zombie(0);
+  child.end_and_collect();
+  EXPECT_EQ(inspect(child.pidfd(), features_).error().code(), Errc::no_such_process);
+  EXPECT_EQ(children_of(child.pidfd(), features_).error().code(), Errc::no_such_process);
+}
+
+TEST_P(ProcTierTest, FindsChildren) {
+  const LiveChild one = LiveChild::sleeping();
+  const LiveChild two = LiveChild::sleeping();
+  const auto self = Pidfd::self();
+  ASSERT_TRUE(self);
+  const auto children = children_of(*self, features_);
+  ASSERT_TRUE(children);
+  std::set<pid_t> numbers;
+  for (const Pidfd& child : *children) numbers.insert(*child.pid());
+  EXPECT_EQ(numbers, (std::set<pid_t>{one.pid(), two.pid()}));
+}
+
+// A child that has a child that has one, all asleep once the pipe has three bytes.
+LiveChild three_generations(const Pipe& ready) {
+  return LiveChild([&ready] {
+    for (int depth = 0; depth < 2; ++depth) {
+      if (raw_syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0) > 0) break;
+    }
+    if (!write_all(ready.write_end.get(), "!")) return 1;
+    for (;;) raw_syscall(SYS_ppoll, nullptr, 0, nullptr, nullptr, 0);
+  });
+}
+
+TEST_P(ProcTierTest, FindsDescendantsParentsFirst) {
+  const auto ready = make_pipe();
+  ASSERT_TRUE(ready);
+  const LiveChild child = three_generations(*ready);
+  for (std::size_t got = 0; got < 3;) got += read_some(ready->read_end.get(), 3)->size();
+  const auto found = descendants_of(child.pidfd(), features_);
+  ASSERT_TRUE(found);
+  ASSERT_EQ(found->size(), 2U);
+  EXPECT_EQ(inspect((*found)[0], features_)->ppid, child.pid());
+  EXPECT_EQ(inspect((*found)[1], features_)->ppid, *(*found)[0].pid());
+  EXPECT_EQ(*kill_tree(child.pidfd(), features_), 3U);
+  test::wait_for_end((*found)[1]);
+  test::wait_for_end((*found)[0]);
+  test::wait_for_end(child.pidfd());
+}
+
+TEST_P(ProcTierTest, KillsATreeThatKeepsForking) {
+  const auto ready = make_pipe();
+  ASSERT_TRUE(ready);
+  // The root stays and makes children that stay, without end.
+  const LiveChild root([&] {
+    for (int made = 0;; ++made) {
+      if (raw_syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0) == 0 || made > 400) {
+        for (;;) raw_syscall(SYS_ppoll, nullptr, 0, nullptr, nullptr, 0);
+      }
+      if (made == 20 && !write_all(ready->write_end.get(), "!")) return 1;
+    }
+  });
+  ASSERT_EQ(read_some(ready->read_end.get(), 1)->size(), 1U);
+  const auto killed = kill_tree(root.pidfd(), features_);
+  ASSERT_TRUE(killed);
+  EXPECT_GE(*killed, 20U);
+  test::wait_for_end(root.pidfd());
+  const auto left = descendants_of(root.pidfd(), features_);
+  EXPECT_TRUE(!left || left->empty());
+}
+
+TEST(Proc, NeverKillsItself) {
+  const LiveChild parent([] {
+    const auto self = Pidfd::self();
+    const LiveChild child = LiveChild::sleeping();
+    const KernelFeatures none;
+    const auto killed = kill_tree(*self, none);
+    return killed && *killed == 1 ? 0 : 1;
+  });
+  test::wait_for_end(parent.pidfd());
+  EXPECT_EQ((*parent.pidfd().reap())->status, (ExitStatus{ExitStatus::Kind::exited, 0}));
+}
+
+TEST(Proc, KnowsThisBoot) {
+  const auto id = boot_id();
+  ASSERT_TRUE(id);
+  EXPECT_EQ(id->size(), 36U);
+}
+
+}  // namespace
+}  // namespace pidward::sys
