@@ -51,8 +51,8 @@ bool waits_for_ready(unit::ServiceType type) {
 unit::NotifyAccess notify_access(const Settings& settings) {
   const auto access = settings.choice<unit::NotifyAccess>(Directive::NotifyAccess);
   if (access != unit::NotifyAccess::none) return access;
-  const bool expected = waits_for_ready(service_type(settings)) ||
-                        watchdog_interval(settings) > Duration::zero();
+  const bool expected =
+      waits_for_ready(service_type(settings)) || watchdog_interval(settings) > Duration::zero();
   return expected ? unit::NotifyAccess::main : unit::NotifyAccess::none;
 }
 
@@ -93,8 +93,7 @@ int stop_signal(const Settings& settings, bool restarting) {
 
 bool contains(const unit::ExitStatusSet& set, const ExitStatus& status) {
   const auto has = [&](const std::vector<std::uint8_t>& sorted) {
-    return std::binary_search(sorted.begin(), sorted.end(),
-                              static_cast<std::uint8_t>(status.code));
+    return std::binary_search(sorted.begin(), sorted.end(), static_cast<std::uint8_t>(status.code));
   };
   if (status.kind == ExitStatus::Kind::exited) return has(set.codes);
   return status.is_signal() && has(set.signals);
@@ -158,8 +157,7 @@ bool shall_restart(const Settings& settings, ServiceResult result,
   if (main && contains(settings.exit_statuses(Directive::RestartForceExitStatus), *main)) {
     return true;
   }
-  if (result == ServiceResult::success &&
-      service_type(settings) == unit::ServiceType::oneshot) {
+  if (result == ServiceResult::success && service_type(settings) == unit::ServiceType::oneshot) {
     return false;
   }
   return policy_says(settings.choice<unit::RestartPolicy>(Directive::Restart), result);

@@ -1,5 +1,5 @@
-// What the settings of a service mean, as plain functions: which exit is clean, what Restart= says to
-// it, how long to wait. No state here.
+// What the settings of a service mean, as plain functions: which exit is clean, what Restart= says
+// to it, how long to wait. No state here.
 #pragma once
 
 #include <optional>
@@ -26,8 +26,9 @@ namespace pidward::engine {
 /// WatchdogSec=; zero where there is none.
 [[nodiscard]] Duration watchdog_interval(const unit::Settings& settings);
 
-/// The signal of a stage, and whether all processes of the unit are to get it.
+/// KillSignal=, or RestartKillSignal= where that is set and the stop is half of a restart.
 [[nodiscard]] int stop_signal(const unit::Settings& settings, bool restarting);
+/// A directive that names a signal.
 [[nodiscard]] int signal_of(const unit::Settings& settings, unit::Directive directive,
                             int fallback);
 
