@@ -220,9 +220,9 @@ Result<Value> parse_environment(std::string_view text, const ParseContext& conte
 }
 
 Result<Value> parse_environment_file(std::string_view text, const ParseContext& context) {
-  PIDWARD_TRY(std::string file, expand(text, context));
-  const bool may_be_missing = file.starts_with('-');
-  PIDWARD_TRY(std::string path, check_path(may_be_missing ? file.substr(1) : file));
+  const bool may_be_missing = text.starts_with('-');
+  PIDWARD_TRY(std::string file, expand(may_be_missing ? text.substr(1) : text, context));
+  PIDWARD_TRY(const std::string path, check_path(std::move(file)));
   return Value(std::vector<std::string>{(may_be_missing ? "-" : "") + path});
 }
 

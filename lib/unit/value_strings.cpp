@@ -180,7 +180,6 @@ Result<Value> parse_working_directory(std::string_view text, const ParseContext&
   const std::string prefix = may_be_missing ? "-" : "";
   if (directory == "~") return Value(prefix + "~");
   PIDWARD_TRY(std::string path, expand(directory, context));
-  if (!path.starts_with('/')) return not_a(path, "an absolute path or '~'");
   PIDWARD_TRY(const std::string checked, check_path(std::move(path)));
   return Value(prefix + checked);
 }
