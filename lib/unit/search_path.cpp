@@ -115,6 +115,8 @@ void apply_override(const std::vector<std::string>& override_path, SearchPath& p
   if (path.directories.back().empty()) {
     path.directories.pop_back();
     path.directories.insert(path.directories.end(), defaults.begin(), defaults.end());
+  } else {
+    path.config_dir = path.directories.front();
   }
 }
 

@@ -14,8 +14,8 @@
 
 namespace pidward::unit {
 
-/// The settings of a unit that are not at their default: a sorted vector, a few dozen bytes each. Reading one that
-/// is not set yields the table's default, and where there is none the type's zero.
+/// The settings of a unit that are not at their default: a sorted vector, a few dozen bytes each.
+/// Reading one that is not set yields the table's default, and where there is none the type's zero.
 class Settings {
  public:
   void set(Directive id, Value value);
@@ -33,10 +33,13 @@ class Settings {
   [[nodiscard]] const std::string& string(Directive id) const;
   [[nodiscard]] const std::vector<std::string>& words(Directive id) const;
   [[nodiscard]] const ExecList& commands(Directive id) const;
-  [[nodiscard]] const ConditionList& conditions() const;  ///< all Condition…= and Assert…= lines, in file order
+  [[nodiscard]] const ConditionList& conditions()
+      const;  ///< all Condition…= and Assert…= lines, in file order
   [[nodiscard]] const ExitStatusSet& exit_statuses(Directive id) const;
   template <typename Enum>
-  [[nodiscard]] Enum choice(Directive id) const { return static_cast<Enum>(integer(id)); }
+  [[nodiscard]] Enum choice(Directive id) const {
+    return static_cast<Enum>(integer(id));
+  }
 
   [[nodiscard]] const std::vector<std::pair<Directive, Value>>& entries() const { return entries_; }
   friend bool operator==(const Settings&, const Settings&) = default;
@@ -45,16 +48,40 @@ class Settings {
   std::vector<std::pair<Directive, Value>> entries_;
 };
 
-/// systemd.unit(5) and the D-Bus properties of the same names. Each has its reverse; the loader writes forward ones,
-/// the engine adds the reverses.
+/// systemd.unit(5) and the D-Bus properties of the same names. Each has its reverse; the loader
+/// writes forward ones, the engine adds the reverses.
 enum class Dependency : std::uint8_t {
-  Requires, Requisite, Wants, BindsTo, PartOf, Upholds,
-  RequiredBy, RequisiteOf, WantedBy, BoundBy, ConsistsOf, UpheldBy,
-  Conflicts, ConflictedBy, Before, After,
-  OnFailure, OnFailureOf, OnSuccess, OnSuccessOf,
-  Triggers, TriggeredBy,
-  PropagatesReloadTo, ReloadPropagatedFrom, PropagatesStopTo, StopPropagatedFrom,
-  JoinsNamespaceOf, References, ReferencedBy, InSlice, SliceOf,
+  Requires,
+  Requisite,
+  Wants,
+  BindsTo,
+  PartOf,
+  Upholds,
+  RequiredBy,
+  RequisiteOf,
+  WantedBy,
+  BoundBy,
+  ConsistsOf,
+  UpheldBy,
+  Conflicts,
+  ConflictedBy,
+  Before,
+  After,
+  OnFailure,
+  OnFailureOf,
+  OnSuccess,
+  OnSuccessOf,
+  Triggers,
+  TriggeredBy,
+  PropagatesReloadTo,
+  ReloadPropagatedFrom,
+  PropagatesStopTo,
+  StopPropagatedFrom,
+  JoinsNamespaceOf,
+  References,
+  ReferencedBy,
+  InSlice,
+  SliceOf,
 };
 inline constexpr std::size_t kDependencies = 31;
 std::string_view to_string(Dependency dependency);
@@ -74,7 +101,8 @@ struct DependencyEdge {
 enum class LoadState : std::uint8_t { stub, loaded, not_found, bad_setting, error, merged, masked };
 std::string_view to_string(LoadState state);
 
-/// Something the loader found while reading: an error keeps a unit from loading, a warning does not.
+/// Something the loader found while reading: an error keeps a unit from loading, a warning does
+/// not.
 struct Diagnostic {
   enum class Severity : std::uint8_t { error, warning, note };
   Severity severity;
@@ -85,13 +113,17 @@ struct Diagnostic {
   friend bool operator==(const Diagnostic&, const Diagnostic&) = default;
 };
 
-/// One file that went into a unit, and when it last changed, to notice later that it did (NeedDaemonReload).
+/// One file that went into a unit, and when it last changed, to notice later that it did
+/// (NeedDaemonReload).
 struct SourceFile {
   std::string path;
   WallTime modified;
   friend bool operator==(const SourceFile&, const SourceFile&) = default;
 };
 
+/// Units of types that are not managed (mount, automount, swap, device) are stubs: LoadState::loaded, whether there is a
+/// file or not, without settings and dependencies; `fragment` names a unit file where there is one. Whether such a unit
+/// exists, and is up, is for the runtime to say from the state of the system.
 struct UnitSpec {
   explicit UnitSpec(UnitName unit_name) : name(std::move(unit_name)) {}
 
@@ -102,7 +134,9 @@ struct UnitSpec {
   std::optional<SourceFile> fragment;
   std::vector<SourceFile> dropins;  ///< in the order applied
   Settings settings;
-  std::vector<DependencyEdge> dependencies;  ///< forward kinds only; sorted, unique
+  /// Forward kinds only; sorted by kind and name, unique in both, never to the unit itself. `other` is as it was
+  /// written and may be an alias. Of a slice's children each has the InSlice edge (and Requires=, After=).
+  std::vector<DependencyEdge> dependencies;
   bool transient = false;
   /// The first error as a sentence; for load states that have one.
   [[nodiscard]] std::optional<Error> load_error() const;
