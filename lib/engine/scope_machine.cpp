@@ -1,0 +1,140 @@
+// Scopes: a control group with processes that somebody else started (systemd.scope(5)).
+#include <csignal>
+#include <optional>
+
+#include "engine/simple_machines.hpp"
+
+namespace pidward::engine {
+namespace {
+
+using unit::Directive;
+
+enum class ScopeState : std::uint8_t { dead, running, stop_sigterm, stop_sigkill, failed };
+
+class ScopeMachine final : public Machine {
+ public:
+  [[nodiscard]] ActiveState active() const override;
+  [[nodiscard]] std::string_view sub() const override;
+  [[nodiscard]] bool needs_preparation() const override { return true; }
+  StartOutcome start(MachineContext& context, std::uint32_t) override {
+    result_ok_ = true;
+    enter(context, ScopeState::running);
+    context.emit(WatchEmpty{context.id()});
+    const Duration limit = context.settings().span(Directive::RuntimeMaxSec);
+    if (context.settings().is_set(Directive::RuntimeMaxSec) && limit != kInfinity) {
+      context.arm(TimerKind::runtime_max, saturating_add(context.now().mono, limit));
+    }
+    return {};
+  }
+  void stop(MachineContext& context) override { signal(context, ScopeState::stop_sigterm); }
+  void handle(MachineContext& context, const Event& event) override;
+  void preparation_failed(MachineContext& context, const Error&) override {
+    enter(context, ScopeState::failed);
+  }
+  void reset_failed(MachineContext& context) override {
+    if (state_ == ScopeState::failed) enter(context, ScopeState::dead);
+  }
+  Status kill(MachineContext& context, KillWhom whom, int signal) override {
+    if (active() != ActiveState::active && active() != ActiveState::deactivating) {
+      return Machine::kill(context, whom, signal);
+    }
+    context.emit(KillProcesses{context.id(), KillWhom::all, signal});
+    return {};
+  }
+
+ private:
+  void enter(MachineContext& context, ScopeState to) {
+    const ActiveState from = active();
+    state_ = to;
+    context.changed(from, active());
+  }
+  void signal(MachineContext& context, ScopeState to);
+  void end(MachineContext& context);
+  ScopeState state_ = ScopeState::dead;
+  bool result_ok_ = true;
+};
+
+ActiveState ScopeMachine::active() const {
+  switch (state_) {
+    case ScopeState::dead:
+      return ActiveState::inactive;
+    case ScopeState::running:
+      return ActiveState::active;
+    case ScopeState::stop_sigterm:
+    case ScopeState::stop_sigkill:
+      return ActiveState::deactivating;
+    case ScopeState::failed:
+      return ActiveState::failed;
+  }
+  return ActiveState::inactive;
+}
+
+std::string_view ScopeMachine::sub() const {
+  switch (state_) {
+    case ScopeState::dead:
+      return "dead";
+    case ScopeState::running:
+      return "running";
+    case ScopeState::stop_sigterm:
+      return "stop-sigterm";
+    case ScopeState::stop_sigkill:
+      return "stop-sigkill";
+    case ScopeState::failed:
+      return "failed";
+  }
+  return "dead";
+}
+
+void ScopeMachine::signal(MachineContext& context, ScopeState to) {
+  const auto& settings = context.settings();
+  const bool first = to == ScopeState::stop_sigterm;
+  int number = SIGKILL;
+  if (first) {
+    number = settings.get(Directive::KillSignal) != nullptr
+                 ? static_cast<int>(settings.integer(Directive::KillSignal))
+                 : SIGTERM;
+  }
+  context.disarm(TimerKind::runtime_max);
+  const Duration limit = settings.is_set(Directive::TimeoutStopSec)
+                             ? settings.span(Directive::TimeoutStopSec)
+                             : context.config().default_timeout_stop;
+  context.arm(TimerKind::operation, saturating_add(context.now().mono, limit));
+  context.emit(KillProcesses{context.id(), KillWhom::all, number, first,
+                             first && settings.boolean(Directive::SendSIGHUP)});
+  enter(context, to);
+}
+
+void ScopeMachine::end(MachineContext& context) {
+  context.disarm(TimerKind::operation);
+  context.disarm(TimerKind::runtime_max);
+  context.emit(CleanUp{context.id(), false});
+  enter(context, result_ok_ ? ScopeState::dead : ScopeState::failed);
+}
+
+void ScopeMachine::handle(MachineContext& context, const Event& event) {
+  const ActiveState now = active();
+  if (is_inactive_or_failed(now)) return;
+  if (std::holds_alternative<UnitEmpty>(event)) return end(context);
+  const auto* const timer = std::get_if<TimerFired>(&event);
+  if (timer == nullptr) return;
+  if (state_ == ScopeState::running && timer->kind == TimerKind::runtime_max) {
+    result_ok_ = false;
+    context.log(LogLevel::warning, "scope-timeout", "The scope ran longer than RuntimeMaxSec=");
+    return signal(context, ScopeState::stop_sigterm);
+  }
+  if (timer->kind != TimerKind::operation) return;
+  if (state_ == ScopeState::stop_sigterm) {
+    result_ok_ = false;
+    context.log(LogLevel::warning, "scope-timeout", "The scope did not end in time: SIGKILL");
+    return signal(context, ScopeState::stop_sigkill);
+  }
+  context.log(LogLevel::error, "scope-unkillable", "The scope outlives SIGKILL; still waiting");
+}
+
+}  // namespace
+
+std::unique_ptr<Machine> make_scope_machine() {
+  return std::make_unique<ScopeMachine>();
+}
+
+}  // namespace pidward::engine
