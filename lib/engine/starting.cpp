@@ -101,7 +101,8 @@ void Core::run_start(Unit& unit, Job& job) {
   }
   unit.preparing = true;
   ++unit.prepares_unanswered;
-  const bool kill = !settings.is_set(Directive::KillMode) ||
+  // Services deal with what is left over themselves; a scope's processes are there on purpose.
+  const bool kill = unit.type() == unit::UnitType::socket &&
                     settings.choice<unit::KillMode>(Directive::KillMode) != unit::KillMode::none;
   emit(PrepareStart{unit.id, unit.invocation, kill});
 }
