@@ -1,0 +1,47 @@
+// What the methods of several objects share.
+#pragma once
+
+#include <string>
+
+#include "bus/call.hpp"
+#include "bus/services.hpp"
+
+namespace pidward::bus {
+
+/// The loaded unit of that name. Nothing, and the call failed with NoSuchUnit or InvalidArgs, if
+/// there is none.
+std::optional<UnitId> loaded_unit(const CallPtr& call, const std::string& name);
+std::string name_of(const Services& services, UnitId unit);
+std::string path_of(const Services& services, UnitId unit);
+
+/// What a caller wants done with a unit, in the words of the bus.
+struct JobWish {
+  std::string unit;
+  engine::JobType type = engine::JobType::start;
+  std::string mode;
+  bool reload_if_possible = false;
+};
+/// Queues the job and answers with its path.
+void request_job(const CallPtr& call, const JobWish& wish);
+/// Queues the job `type` names (as EnqueueUnitJob has it) and answers "uososa(uosos)".
+void enqueue_job(const CallPtr& call, const std::string& unit, const std::string& type,
+                 const std::string& mode);
+void kill_unit(const CallPtr& call, UnitId unit, const std::string& whom, int signal);
+
+/// "(ssssssouso)", a row of ListUnits.
+void write_unit_row(Writer& out, const Services& services, UnitId unit);
+/// "(usssoo)", a row of ListJobs.
+void write_job_row(Writer& out, const Services& services, JobId job);
+void write_job_rows(Writer& out, const Services& services, const std::vector<JobId>& jobs);
+/// Jobs that wait for `job`, and jobs `job` waits for.
+std::vector<JobId> jobs_after(const Services& services, JobId job);
+std::vector<JobId> jobs_before(const Services& services, JobId job);
+/// "a(sus)", the processes of a unit and of the units below it.
+void write_processes(Writer& out, const Services& services, UnitId unit);
+/// "a(ssuus)": severity, file, line, column, sentence.
+void write_diagnostics(Writer& out, const std::vector<unit::Diagnostic>& diagnostics);
+
+void add_reference(const CallPtr& call, UnitId unit);
+void drop_reference(const CallPtr& call, UnitId unit);
+
+}  // namespace pidward::bus

@@ -1,0 +1,67 @@
+// Manager: what systemd has no word for. Processes by inode, and what the kernel can do.
+#include "bus/objects/common.hpp"
+#include "bus/objects/tables.hpp"
+
+namespace pidward::bus {
+namespace {
+
+/// ListProcesses(as units) → a(tuusss): inode, pid, parent pid, unit, role, command; no names mean
+/// all units.
+void list_processes(const CallPtr& call) {
+  const Services& services = call->services();
+  std::vector<runtime::ProcessInfo> processes;
+  const std::vector<std::string> names = call->in().as();
+  if (names.empty()) processes = services.manager.list_processes(std::nullopt);
+  for (const std::string& name : names) {
+    const auto unit = loaded_unit(call, name);
+    if (!unit) return;
+    for (auto& process : services.manager.list_processes(*unit)) {
+      processes.push_back(std::move(process));
+    }
+  }
+  call->reply([&](Writer& out) {
+    out.open_array("(tuusss)");
+    for (const runtime::ProcessInfo& process : processes) {
+      out.open_struct("tuusss")
+          .t(process.id.number())
+          .u(process.pid)
+          .u(process.parent)
+          .s(name_of(services, process.unit))
+          .s(process::to_string(process.role))
+          .s(process.command)
+          .close();
+    }
+    out.close();
+  });
+}
+
+/// GetKernelFeatures() → a(ssss): name, state, since which Linux, what is done without it.
+void get_kernel_features(const CallPtr& call) {
+  const sys::KernelFeatures& features = call->services().manager.features();
+  call->reply([&](Writer& out) {
+    out.open_array("(ssss)");
+    for (const sys::FeatureText& text : sys::feature_texts()) {
+      const bool has = features.has(text.feature);
+      out.open_struct("ssss")
+          .s(text.name)
+          .s(sys::to_string(features.state(text.feature)))
+          .s(text.since)
+          .s(has ? text.what : text.instead)
+          .close();
+    }
+    out.close();
+  });
+}
+
+constexpr Method kMethods[] = {
+    {"ListProcesses", "as", "units", "a(tuusss)", "processes", Access::read, list_processes},
+    {"GetKernelFeatures", "", "", "a(ssss)", "features", Access::read, get_kernel_features},
+};
+
+}  // namespace
+
+void add_introspection_of_processes(Interface& manager) {
+  manager.add(kMethods);
+}
+
+}  // namespace pidward::bus

@@ -1,0 +1,186 @@
+// Manager: properties. The daemon's own, and those systemd has whose answer here never changes.
+#include <algorithm>
+
+#include <fmt/core.h>
+#include <sys/utsname.h>
+
+#include "bus/objects/tables.hpp"
+#include "bus/services.hpp"
+
+namespace pidward::bus {
+namespace {
+
+constexpr auto kConst = Announce::constant;
+constexpr auto kNever = Announce::never;
+constexpr auto kEmits = Announce::emits;
+
+std::string architecture() {
+  utsname names{};
+  if (::uname(&names) != 0) return {};
+  const std::string machine = names.machine;
+  if (machine == "x86_64") return "x86-64";
+  if (machine == "aarch64") return "arm64";
+  return machine;
+}
+
+std::string features_line(const sys::KernelFeatures& features) {
+  std::string line;
+  for (const sys::FeatureText& text : sys::feature_texts()) {
+    if (!line.empty()) line += ' ';
+    line += features.has(text.feature) ? '+' : '-';
+    line += text.name;
+  }
+  return line;
+}
+
+std::uint32_t count_units(const Subject& subject, bool (*wanted)(const engine::UnitStatus&)) {
+  const engine::Engine& engine = subject.manager.engine();
+  const auto units = engine.units();
+  return static_cast<std::uint32_t>(std::count_if(
+      units.begin(), units.end(), [&](UnitId id) { return wanted(engine.status(id)); }));
+}
+
+using Row = const unit::Row*;
+
+Status set_log_level(const Subject& /*subject*/, Reader& in) {
+  PIDWARD_TRY(const LogLevel level, parse_log_level(in.s()));
+  set_max_log_level(level);
+  return {};
+}
+
+void unset_time(Writer& out, const Subject& /*subject*/, Row /*row*/) {
+  out.t(0);
+}
+void no(Writer& out, const Subject& /*subject*/, Row /*row*/) {
+  out.b(false);
+}
+void yes(Writer& out, const Subject& /*subject*/, Row /*row*/) {
+  out.b(true);
+}
+void empty_text(Writer& out, const Subject& /*subject*/, Row /*row*/) {
+  out.s("");
+}
+
+constexpr Property kIdentity[] = {
+    {"Version", "s", kConst, [](Writer& out, const Subject&, Row) { out.s(PIDWARD_VERSION); }},
+    {"Features", "s", kConst,
+     [](Writer& out, const Subject& s, Row) { out.s(features_line(s.manager.features())); }},
+    {"Virtualization", "s", kConst, empty_text},
+    {"Architecture", "s", kConst, [](Writer& out, const Subject&, Row) { out.s(architecture()); }},
+    {"Tainted", "s", kConst, empty_text},
+    {"UnitPath", "as", kConst,
+     [](Writer& out, const Subject& s, Row) { out.as(s.manager.search_path().directories); }},
+    {"LogDirectory", "s", kConst,
+     [](Writer& out, const Subject& s, Row) { out.s(s.manager.log_directory()); }},
+    {"RuntimeDirectory", "s", kConst,
+     [](Writer& out, const Subject& s, Row) { out.s(s.manager.config().runtime_directory); }},
+    {"ConfirmSpawn", "b", kConst, no},
+    {"ShowStatus", "b", kNever, no},
+    {"ServiceWatchdogs", "b", kNever, yes},
+    {"DefaultStandardOutput", "s", kConst,
+     [](Writer& out, const Subject&, Row) { out.s("journal"); }},
+    {"DefaultStandardError", "s", kConst,
+     [](Writer& out, const Subject&, Row) { out.s("inherit"); }},
+    {"WatchdogDevice", "s", kConst, empty_text},
+};
+
+constexpr Property kTimes[] = {
+    {"FirmwareTimestamp", "t", kConst, unset_time},
+    {"FirmwareTimestampMonotonic", "t", kConst, unset_time},
+    {"LoaderTimestamp", "t", kConst, unset_time},
+    {"LoaderTimestampMonotonic", "t", kConst, unset_time},
+    {"KernelTimestamp", "t", kConst, unset_time},
+    {"KernelTimestampMonotonic", "t", kConst, unset_time},
+    {"InitRDTimestamp", "t", kConst, unset_time},
+    {"InitRDTimestampMonotonic", "t", kConst, unset_time},
+    {"UserspaceTimestamp", "t", kConst,
+     [](Writer& out, const Subject& s, Row) { out.time(s.manager.startup_time().wall); }},
+    {"UserspaceTimestampMonotonic", "t", kConst,
+     [](Writer& out, const Subject& s, Row) { out.time(s.manager.startup_time().mono); }},
+    {"FinishTimestamp", "t", kConst,
+     [](Writer& out, const Subject& s, Row) { out.time(s.manager.finished_time().wall); }},
+    {"FinishTimestampMonotonic", "t", kConst,
+     [](Writer& out, const Subject& s, Row) { out.time(s.manager.finished_time().mono); }},
+};
+
+constexpr Property kState[] = {
+    {"LogLevel", "s", kNever,
+     [](Writer& out, const Subject&, Row) { out.s(to_string(max_log_level())); }, nullptr,
+     set_log_level},
+    {"LogTarget", "s", kNever, [](Writer& out, const Subject&, Row) { out.s("console"); }},
+    {"NNames", "u", kNever,
+     [](Writer& out, const Subject& s, Row) {
+       std::size_t names = 0;
+       const engine::Engine& engine = s.manager.engine();
+       for (const UnitId id : engine.units()) names += 1 + engine.spec(id)->aliases.size();
+       out.u(static_cast<std::uint32_t>(names));
+     }},
+    {"NFailedUnits", "u", kEmits,
+     [](Writer& out, const Subject& s, Row) {
+       out.u(count_units(s, [](const engine::UnitStatus& status) {
+         return status.active == engine::ActiveState::failed;
+       }));
+     }},
+    {"NJobs", "u", kNever,
+     [](Writer& out, const Subject& s, Row) {
+       out.u(static_cast<std::uint32_t>(s.manager.engine().jobs().size()));
+     }},
+    {"Progress", "d", kNever,
+     [](Writer& out, const Subject& s, Row) {
+       const std::size_t jobs = s.manager.engine().jobs().size();
+       const std::size_t units = std::max<std::size_t>(s.manager.engine().units().size(), 1);
+       out.d(jobs >= units ? 0.0 : 1.0 - static_cast<double>(jobs) / static_cast<double>(units));
+     }},
+    {"Environment", "as", kNever,
+     [](Writer& out, const Subject& s, Row) { out.as(s.manager.environment()); }},
+    {"ControlGroup", "s", kNever,
+     [](Writer& out, const Subject& s, Row) { out.s(s.manager.config().control_group); }},
+    {"SystemState", "s", kNever,
+     [](Writer& out, const Subject& s, Row) {
+       out.s(runtime::to_string(s.manager.system_state()));
+     }},
+    {"ExitCode", "y", kNever,
+     [](Writer& out, const Subject& s, Row) {
+       out.y(static_cast<std::uint8_t>(s.services.exit_code));
+     }},
+};
+
+constexpr Property kDefaults[] = {
+    {"DefaultTimeoutStartUSec", "t", kConst,
+     [](Writer& out, const Subject& s, Row) {
+       out.span(s.manager.config().default_timeout_start);
+     }},
+    {"DefaultTimeoutStopUSec", "t", kConst,
+     [](Writer& out, const Subject& s, Row) { out.span(s.manager.config().default_timeout_stop); }},
+    {"DefaultTimeoutAbortUSec", "t", kNever,
+     [](Writer& out, const Subject& s, Row) {
+       out.span(s.manager.config().default_timeout_abort);
+     }},
+    {"DefaultRestartUSec", "t", kConst,
+     [](Writer& out, const Subject& s, Row) { out.span(s.manager.config().default_restart); }},
+    {"DefaultStartLimitIntervalUSec", "t", kConst,
+     [](Writer& out, const Subject& s, Row) {
+       out.span(s.manager.config().default_start_limit_interval);
+     }},
+    {"DefaultStartLimitBurst", "u", kConst,
+     [](Writer& out, const Subject& s, Row) {
+       out.u(s.manager.config().default_start_limit_burst);
+     }},
+    {"DefaultCPUAccounting", "b", kConst, no},
+    {"DefaultBlockIOAccounting", "b", kConst, no},
+    {"DefaultMemoryAccounting", "b", kConst, no},
+    {"DefaultTasksAccounting", "b", kConst, no},
+    {"DefaultTarget", "s", kConst,
+     [](Writer& out, const Subject& s, Row) { out.s(s.manager.config().default_target); }},
+};
+
+}  // namespace
+
+void add_manager_properties(Interface& manager) {
+  manager.add(kIdentity);
+  manager.add(kTimes);
+  manager.add(kState);
+  manager.add(kDefaults);
+}
+
+}  // namespace pidward::bus

@@ -1,0 +1,68 @@
+#include "bus/services.hpp"
+
+namespace pidward::bus {
+
+// Unique names of a broker begin with a colon; ours for private connections do not.
+namespace {
+bool is_broker_client(const std::string& client) {
+  return !client.empty() && client[0] == ':';
+}
+}  // namespace
+
+bool Clients::broker_listens() const {
+  return !subscribers_.empty() && is_broker_client(*subscribers_.begin());
+}
+
+void Clients::add_reference(const std::string& client, UnitId unit) {
+  auto& holders = references_[unit];
+  if (holders.empty()) manager_.set_referenced(unit, true);
+  ++holders[client];
+}
+
+bool Clients::drop_reference(const std::string& client, UnitId unit) {
+  const auto found = references_.find(unit);
+  if (found == references_.end()) return false;
+  const auto holder = found->second.find(client);
+  if (holder == found->second.end()) return false;
+  if (--holder->second == 0) found->second.erase(holder);
+  if (found->second.empty()) {
+    references_.erase(found);
+    manager_.set_referenced(unit, false);
+  }
+  return true;
+}
+
+std::vector<std::string> Clients::holders(UnitId unit) const {
+  std::vector<std::string> out;
+  const auto found = references_.find(unit);
+  if (found == references_.end()) return out;
+  for (const auto& [client, count] : found->second) out.push_back(client);
+  return out;
+}
+
+void Clients::forget_client(const std::string& client) {
+  subscribers_.erase(client);
+  std::vector<UnitId> freed;
+  for (auto& [unit, holders] : references_) {
+    if (holders.erase(client) > 0 && holders.empty()) freed.push_back(unit);
+  }
+  for (const UnitId unit : freed) {
+    references_.erase(unit);
+    manager_.set_referenced(unit, false);
+  }
+}
+
+void Clients::forget_broker_clients() {
+  std::set<std::string> gone;
+  for (const std::string& client : subscribers_) {
+    if (is_broker_client(client)) gone.insert(client);
+  }
+  for (const auto& [unit, holders] : references_) {
+    for (const auto& [client, count] : holders) {
+      if (is_broker_client(client)) gone.insert(client);
+    }
+  }
+  for (const std::string& client : gone) forget_client(client);
+}
+
+}  // namespace pidward::bus
