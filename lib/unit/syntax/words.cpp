@@ -85,8 +85,8 @@ Error unknown_escape(std::string_view at) {
 }
 
 /// Handles the backslash that begins `rest`.
-Status take_escape(std::string_view& rest, Escapes escapes, Word& word) {
-  switch (escapes) {
+Status take_escape(std::string_view& rest, const SplitOptions& options, Word& word) {
+  switch (options.escapes) {
     case Escapes::kept:
       word.text += '\\';
       rest.remove_prefix(1);
@@ -98,6 +98,7 @@ Status take_escape(std::string_view& rest, Escapes escapes, Word& word) {
       return {};
     case Escapes::dropped:
       rest.remove_prefix(1);
+      if (rest.empty() && options.relaxed) return {};
       if (rest.empty()) return Error(Errc::syntax, "a backslash at the end escapes nothing");
       word.text += rest.front();
       rest.remove_prefix(1);
@@ -105,7 +106,7 @@ Status take_escape(std::string_view& rest, Escapes escapes, Word& word) {
     case Escapes::c_style:
     case Escapes::c_style_or_kept: {
       const std::size_t taken = unescape_one(rest.substr(1), word.text);
-      if (taken == 0 && escapes == Escapes::c_style) return unknown_escape(rest);
+      if (taken == 0 && options.escapes == Escapes::c_style) return unknown_escape(rest);
       if (taken == 0) {
         word.text += '\\';
         word.unknown_escape = true;
@@ -132,7 +133,7 @@ Result<std::optional<Word>> take_word(std::string_view& rest, const SplitOptions
   while (!rest.empty()) {
     const char c = rest.front();
     if (c == '\\') {
-      PIDWARD_CHECK(take_escape(rest, options.escapes, word));
+      PIDWARD_CHECK(take_escape(rest, options, word));
       continue;
     }
     if (quote == 0 && is_separator(c)) break;
@@ -145,7 +146,7 @@ Result<std::optional<Word>> take_word(std::string_view& rest, const SplitOptions
       word.text += c;
     }
   }
-  if (quote != 0)
+  if (quote != 0 && !options.relaxed)
     return Error(Errc::syntax, fmt::format("a quote ({}) is opened and never closed", quote));
   if (options.keep_empty) {
     if (!rest.empty()) rest.remove_prefix(1);
@@ -191,9 +192,11 @@ std::string quote_word(std::string_view word) {
 
 Result<std::string> unescape_c(std::string_view text) {
   Word word;
+  SplitOptions options;
+  options.escapes = Escapes::c_style;
   while (!text.empty()) {
     if (text.front() == '\\') {
-      PIDWARD_CHECK(take_escape(text, Escapes::c_style, word));
+      PIDWARD_CHECK(take_escape(text, options, word));
     } else {
       word.text += text.front();
       text.remove_prefix(1);

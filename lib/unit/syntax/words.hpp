@@ -22,6 +22,7 @@ struct SplitOptions {
   Escapes escapes = Escapes::kept;
   bool quotes = true;  ///< '…' and "…" hold a word together
   std::string_view separators = " \t\n\r";
+  bool relaxed = false;     ///< an open quote or a lone backslash at the end is forgiven
   bool keep_empty = false;  ///< two separators in a row have an empty word between them
 };
 
