@@ -124,7 +124,7 @@ void UnitLoader::Impl::apply_dropins(const std::vector<std::string>& beside, Uni
 }
 
 bool UnitLoader::Impl::belongs_to_systemd(const FolderLink& link, const UnitSpec& spec) const {
-  return spec.fragment && has_component(spec.fragment->path, "/lib/pidward/") &&
+  return spec.fragment && !has_component(spec.fragment->path, "/systemd/") &&
          has_component(link.path, "/lib/systemd/") && link.entry.rfind("systemd-", 0) == 0;
 }
 
