@@ -220,11 +220,18 @@ void Connection::release_descriptor() {
 
 void Connection::fail(const Error& why) {
   const auto self = shared_from_this();
-  close();
-  boost::asio::post(io_, [self, why] { self->handlers_.lost(self, why); });
+  shut();
+  boost::asio::post(io_, [self, why] {
+    if (self->handlers_.lost) self->handlers_.lost(self, why);
+  });
 }
 
 void Connection::close() {
+  handlers_ = {};
+  shut();
+}
+
+void Connection::shut() {
   ++generation_;
   release_descriptor();
   timer_.cancel();

@@ -70,7 +70,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
                                       std::function<void(sd_bus_message*)> seen);
   /// Tells the loop that something was queued or is to be done.
   void wake();
-  /// Ends the connection; `lost` is not told.
+  /// Ends the connection; no handler is called from now on.
   void close();
 
   /// Counts a call whose answer comes later; false when there are too many.
@@ -83,6 +83,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void turn();
   void wait();
   void fail(const Error& why);
+  void shut();
   void release_descriptor();
   [[nodiscard]] std::uint64_t queued() const;
   [[nodiscard]] bool is_paused() const { return !is_broker_ && queued() > kPauseAbove; }

@@ -1,0 +1,150 @@
+#include "bus/private_door.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include <fmt/core.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.hpp"
+
+namespace pidward::bus {
+namespace {
+
+constexpr int kAcceptsATurn = 16;
+constexpr auto kPauseWithoutDescriptors = std::chrono::milliseconds(200);
+
+Result<sockaddr_un> address_of(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) {
+    return Error(Errc::invalid_argument,
+                 fmt::format("the socket path {} is longer than the {} bytes the kernel takes",
+                             path, sizeof address.sun_path - 1))
+        .advise("choose a shorter runtime directory");
+  }
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  return address;
+}
+
+const sockaddr* generic(const sockaddr_un& address) {
+  return reinterpret_cast<const sockaddr*>(&address);
+}
+
+Status make_way(const std::string& path, const sockaddr_un& address) {
+  PIDWARD_TRY(const sys::Fd probe, sys::make_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK));
+  if (::connect(probe.get(), generic(address), sizeof address) == 0 || errno == EAGAIN) {
+    return Error(Errc::unit_exists, fmt::format("another pidward serves {}", path))
+        .advise("stop it, or give this one another runtime directory");
+  }
+  if (errno == ENOENT) return {};
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return Error::from_errno(errno, fmt::format("removing the old socket {}", path));
+  }
+  return {};
+}
+
+std::uint64_t inode_of_path(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 ? info.st_ino : 0;
+}
+
+}  // namespace
+
+PrivateDoor::PrivateDoor(boost::asio::io_context& io, std::string path, sys::Fd socket,
+                         Accept accept)
+    : path_(std::move(path)),
+      inode_(inode_of_path(path_)),
+      socket_(std::move(socket)),
+      accept_(std::move(accept)),
+      watch_(io),
+      pause_(io) {}
+
+Result<std::unique_ptr<PrivateDoor>> PrivateDoor::open(boost::asio::io_context& io,
+                                                       std::string path, Accept accept) {
+  PIDWARD_TRY(const sockaddr_un address, address_of(path));
+  PIDWARD_CHECK(make_way(path, address));
+  PIDWARD_TRY(sys::Fd socket, sys::make_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK));
+  if (::bind(socket.get(), generic(address), sizeof address) != 0) {
+    return Error::from_errno(errno, fmt::format("making the socket {}", path));
+  }
+  // Reading is open to all; changes are checked call by call.
+  if (::chmod(path.c_str(), 0666) != 0 || ::listen(socket.get(), 128) != 0) {
+    return Error::from_errno(errno, fmt::format("listening on {}", path));
+  }
+  auto door = std::unique_ptr<PrivateDoor>(
+      new PrivateDoor(io, std::move(path), std::move(socket), std::move(accept)));
+  boost::system::error_code problem;
+  door->watch_.assign(door->socket_.get(), problem);
+  if (problem) return Error::from_errno(problem.value(), "watching the private socket");
+  door->wait();
+  return door;
+}
+
+PrivateDoor::~PrivateDoor() {
+  if (watch_.is_open()) watch_.release();
+  if (inode_ != 0 && inode_of_path(path_) == inode_) ::unlink(path_.c_str());
+}
+
+void PrivateDoor::wait() {
+  watch_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                    [this](const boost::system::error_code& problem) {
+                      if (!problem) accept_some();
+                    });
+}
+
+void PrivateDoor::accept_some() {
+  for (int i = 0; i < kAcceptsATurn; ++i) {
+    const int number = ::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (number >= 0) {
+      accept_one(sys::Fd(sys::adopt_fd, number));
+      continue;
+    }
+    if (errno == EINTR || errno == ECONNABORTED) continue;
+    if (errno == EAGAIN) break;
+    // No descriptors or no memory: clients wait in the kernel's queue until there are.
+    if (!has_complained_) {
+      log(LogLevel::error, Error::from_errno(errno, "bus: accepting a connection").to_string());
+      has_complained_ = true;
+    }
+    pause_.expires_after(kPauseWithoutDescriptors);
+    pause_.async_wait([this](const boost::system::error_code& problem) {
+      if (!problem) accept_some();
+    });
+    return;
+  }
+  wait();
+}
+
+void PrivateDoor::accept_one(sys::Fd connection) {
+  const auto peer = sys::peer_credentials(connection.get());
+  if (!peer) return;
+  const bool is_limited = peer->uid != 0 && peer->uid != ::geteuid();
+  const auto known = users_.find(peer->uid);
+  const std::size_t of_user = known == users_.end() ? 0 : known->second;
+  if (connections_ >= kMaxConnections || (is_limited && of_user >= kMaxConnectionsOfUser)) {
+    if (!has_complained_) {
+      log(LogLevel::warning, fmt::format("bus: user {} has {} of {} connections; more are refused",
+                                         peer->uid, of_user, connections_));
+      has_complained_ = true;
+    }
+    return;
+  }
+  has_complained_ = false;
+  ++users_[peer->uid];
+  ++connections_;
+  accept_(std::move(connection), *peer);
+}
+
+void PrivateDoor::left(uid_t uid) {
+  const auto user = users_.find(uid);
+  if (user == users_.end()) return;
+  --connections_;
+  if (--user->second == 0) users_.erase(user);
+}
+
+}  // namespace pidward::bus
