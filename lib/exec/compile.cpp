@@ -78,7 +78,9 @@ CompileStatus add_working_directory_step(PlanBuilder& builder, const ExecRequest
   const bool optional = directory.starts_with('-');
   if (optional) directory.erase(0, 1);
   if (directory == "~" || (directory.empty() && request.user_manager)) {
-    directory = identity.home.empty() ? std::string(variable(environment, "HOME")) : identity.home;
+    directory = identity.home.empty()
+                    ? std::string(unit::find_variable(environment, "HOME").value_or(""))
+                    : identity.home;
     if (directory.empty() && !request.user_manager) {
       return CompileFailure{ExitCode::chdir,
                             Error(Errc::not_found, "WorkingDirectory=~: no home directory is known")
@@ -93,12 +95,11 @@ CompileStatus add_working_directory_step(PlanBuilder& builder, const ExecRequest
   return std::nullopt;
 }
 
-/// A variable whose value, our own process number, only the child knows.
-void add_own_pid(PlanBuilder& builder, std::vector<std::string>& environment, const char* name,
+/// A variable whose value, its own process number, only the child knows: room for the digits.
+void add_own_pid(std::vector<std::string>& environment, const char* name,
                  std::vector<std::string>& pid_variables) {
   environment.push_back(fmt::format("{}={}", name, std::string(kPidDigits, ' ')));
   pid_variables.emplace_back(name);
-  static_cast<void>(builder);
 }
 
 void add_pid_steps(PlanBuilder& builder, const std::vector<char*>& block,
@@ -160,7 +161,8 @@ void add_execute_step(PlanBuilder& builder, const ExecRequest& request, const st
   builder.add(step);
 }
 
-CompileStatus build(PlanBuilder& builder, const ExecRequest& request) {
+CompileStatus build(PlanBuilder& builder, const ExecRequest& request,
+                    std::vector<std::string>& warnings) {
   const unit::Settings& settings = request.spec->settings;
   const unit::ExecList& commands = settings.commands(request.list);
   if (request.index >= commands.size()) {
@@ -179,10 +181,16 @@ CompileStatus build(PlanBuilder& builder, const ExecRequest& request) {
   std::vector<std::string> environment;
   announce_passed(request, environment);
   std::vector<std::string> pid_variables;
-  add_own_pid(builder, environment, "SYSTEMD_EXEC_PID", pid_variables);
-  if (!request.passed.empty()) add_own_pid(builder, environment, "LISTEN_PID", pid_variables);
-  if (auto failure = make_environment(request, identity, directories, environment)) return failure;
-  const std::vector<std::string> arguments = unit::expand_command(command, environment);
+  add_own_pid(environment, "SYSTEMD_EXEC_PID", pid_variables);
+  if (!request.passed.empty()) add_own_pid(environment, "LISTEN_PID", pid_variables);
+  if (auto failure = make_environment(request, identity, directories, environment, warnings))
+    return failure;
+  const unit::ExpandedCommand expanded = unit::expand_command(command, environment);
+  for (const std::string& name : expanded.unset) {
+    warnings.push_back(
+        fmt::format("The command line of {} refers to ${}, which is not set; it is taken as empty",
+                    command.path, name));
+  }
 
   builder.call(ExitCode::set_sid, "become a session leader", SYS_setsid);
   add_signal_steps(builder, settings);
@@ -200,7 +208,7 @@ CompileStatus build(PlanBuilder& builder, const ExecRequest& request) {
     builder.call(ExitCode::no_new_privileges, "forbid new privileges", SYS_prctl,
                  PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   }
-  add_execute_step(builder, request, command.path, arguments, environment, pid_variables);
+  add_execute_step(builder, request, command.path, expanded.argv, environment, pid_variables);
   return std::nullopt;
 }
 
@@ -220,7 +228,7 @@ bool may_block(const ExecRequest& request) {
 Compiled compile(const ExecRequest& request) {
   PlanBuilder builder;
   Compiled compiled;
-  if (auto failure = build(builder, request)) {
+  if (auto failure = build(builder, request, compiled.warnings)) {
     compiled.exit_code = failure->exit_code;
     compiled.error = std::move(failure->error);
     return compiled;

@@ -137,6 +137,7 @@ struct Compiled {
   std::unique_ptr<ExecPlan> plan;
   ExitCode exit_code = ExitCode::none;
   std::optional<Error> error;
+  std::vector<std::string> warnings;  ///< sentences that do not stop the start
 };
 
 /// True when compile() may block: it looks up users, reads files or makes directories. Then it

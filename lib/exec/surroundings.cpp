@@ -16,23 +16,8 @@ using unit::Directive;
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::size_t kLargestFile = 1U << 20U;
 
-std::string_view name_of(std::string_view assignment) {
-  return assignment.substr(0, assignment.find('='));
-}
-
-void assign(std::vector<std::string>& block, const std::string& assignment) {
-  const std::string_view name = name_of(assignment);
-  for (std::string& present : block) {
-    if (name_of(present) == name) {
-      present = assignment;
-      return;
-    }
-  }
-  block.push_back(assignment);
-}
-
 void assign_all(std::vector<std::string>& block, const std::vector<std::string>& assignments) {
-  for (const std::string& assignment : assignments) assign(block, assignment);
+  for (const std::string& assignment : assignments) unit::set_variable(block, assignment);
 }
 
 std::vector<std::string> matching_files(const std::string& pattern) {
@@ -46,7 +31,8 @@ std::vector<std::string> matching_files(const std::string& pattern) {
   return files;
 }
 
-CompileStatus read_files(const unit::Settings& settings, std::vector<std::string>& block) {
+CompileStatus read_files(const unit::Settings& settings, std::vector<std::string>& block,
+                         std::vector<std::string>& warnings) {
   for (const std::string& entry : settings.words(Directive::EnvironmentFile)) {
     const bool optional = entry.starts_with('-');
     const std::string pattern = optional ? entry.substr(1) : entry;
@@ -64,36 +50,21 @@ CompileStatus read_files(const unit::Settings& settings, std::vector<std::string
         return CompileFailure{ExitCode::none, std::move(text).error().within(
                                                   fmt::format("EnvironmentFile={}", pattern))};
       }
-      assign_all(block, unit::parse_environment_file(*text));
+      unit::EnvironmentFileText parsed = unit::read_environment_file(*text, file);
+      assign_all(block, parsed.assignments);
+      for (const unit::Diagnostic& problem : parsed.diagnostics)
+        warnings.push_back(problem.to_string());
     }
   }
   return std::nullopt;
 }
 
-/// UnsetEnvironment=: a name removes the variable whatever its value, an assignment only that very
-/// one.
-void remove_unset(std::vector<std::string>& block, const std::vector<std::string>& unwanted) {
-  std::erase_if(block, [&](const std::string& assignment) {
-    return std::any_of(unwanted.begin(), unwanted.end(), [&](const std::string& word) {
-      return word.find('=') == std::string::npos ? name_of(assignment) == word : assignment == word;
-    });
-  });
-}
-
 }  // namespace
-
-std::string_view variable(const std::vector<std::string>& environment, std::string_view name) {
-  for (const std::string& assignment : environment) {
-    if (name_of(assignment) == name && assignment.size() > name.size()) {
-      return std::string_view(assignment).substr(name.size() + 1);
-    }
-  }
-  return {};
-}
 
 CompileStatus make_environment(const ExecRequest& request, const Identity& identity,
                                const std::vector<std::string>& directories,
-                               std::vector<std::string>& environment) {
+                               std::vector<std::string>& environment,
+                               std::vector<std::string>& warnings) {
   const unit::Settings& settings = request.spec->settings;
   const std::vector<std::string>& search_path = settings.words(Directive::ExecSearchPath);
   std::string path = kDefaultPath;
@@ -107,16 +78,16 @@ CompileStatus make_environment(const ExecRequest& request, const Identity& ident
   assign_all(block, directories);
   assign_all(block, request.extra_environment);
   assign_all(block, request.manager_environment);
-  if (!search_path.empty() || variable(block, "PATH").empty()) assign(block, "PATH=" + path);
+  if (!search_path.empty() || unit::find_variable(block, "PATH").value_or("").empty())
+    unit::set_variable(block, "PATH=" + path);
   for (const std::string& name : settings.words(Directive::PassEnvironment)) {
-    const auto found =
-        std::find_if(request.daemon_environment.begin(), request.daemon_environment.end(),
-                     [&](const std::string& assignment) { return name_of(assignment) == name; });
-    if (found != request.daemon_environment.end()) assign(block, *found);
+    if (const auto value = unit::find_variable(request.daemon_environment, name)) {
+      unit::set_variable(block, fmt::format("{}={}", name, *value));
+    }
   }
   assign_all(block, settings.words(Directive::Environment));
-  if (auto failure = read_files(settings, block)) return failure;
-  remove_unset(block, settings.words(Directive::UnsetEnvironment));
+  if (auto failure = read_files(settings, block, warnings)) return failure;
+  unit::unset_variables(block, settings.words(Directive::UnsetEnvironment));
   return std::nullopt;
 }
 
@@ -125,8 +96,9 @@ std::vector<std::string> program_directories(const ExecRequest& request,
   const std::vector<std::string>& configured =
       request.spec->settings.words(Directive::ExecSearchPath);
   if (!configured.empty()) return configured;
-  std::string_view rest =
-      request.user_manager ? variable(environment, "PATH") : std::string_view(kDefaultPath);
+  std::string_view rest = request.user_manager
+                              ? unit::find_variable(environment, "PATH").value_or(kDefaultPath)
+                              : std::string_view(kDefaultPath);
   std::vector<std::string> directories;
   while (!rest.empty()) {
     const std::size_t colon = rest.find(':');

@@ -10,13 +10,12 @@
 namespace pidward::exec {
 
 /// Later assignments win. Errors: an EnvironmentFile= that cannot be read ("resources", exit code
-/// none). `directories` are the …_DIRECTORY assignments.
+/// none). Lines of such files that make no sense are left out and told in `warnings`. `directories`
+/// are the …_DIRECTORY assignments.
 CompileStatus make_environment(const ExecRequest& request, const Identity& identity,
                                const std::vector<std::string>& directories,
-                               std::vector<std::string>& environment);
-
-/// Value of `name` in a block, or empty.
-std::string_view variable(const std::vector<std::string>& environment, std::string_view name);
+                               std::vector<std::string>& environment,
+                               std::vector<std::string>& warnings);
 
 /// Directories in which a program without a path is looked for.
 std::vector<std::string> program_directories(const ExecRequest& request,

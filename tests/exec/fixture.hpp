@@ -16,7 +16,7 @@
 
 namespace pidward::exec {
 
-struct Run {
+struct RunResult {
   Compiled compiled;                   ///< what compile() said; the plan itself is gone
   std::optional<ExecOutcome> outcome;  ///< absent when there was nothing to spawn
   ExitStatus status;
@@ -66,8 +66,8 @@ class ExecTest : public ::testing::Test {
   [[nodiscard]] std::string output_path() const { return directory_ + "/output"; }
   [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
 
-  Run run() {
-    Run result;
+  RunResult run() {
+    RunResult result;
     result.compiled = compile(request());
     if (!result.compiled.plan) return result;
     auto child = spawner_.spawn(std::move(result.compiled.plan), -1);

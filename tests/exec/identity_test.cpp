@@ -41,7 +41,7 @@ TEST_F(IdentityTest, GroupAndSupplementaryGroupsAreApplied) {
 TEST_F(IdentityTest, AnUnknownUserIs217BeforeThereIsAProcess) {
   set(Directive::User, std::string("no-such-user"));
   shell("id");
-  const Run result = run();
+  const RunResult result = run();
   EXPECT_FALSE(result.outcome);
   EXPECT_EQ(result.compiled.exit_code, ExitCode::user);
   EXPECT_NE(result.compiled.error->to_string().find("no-such-user"), std::string::npos);
@@ -92,7 +92,7 @@ TEST_F(IdentityTest, SecureBitsAndNoNewPrivilegesAreSet) {
   set(Directive::SecureBits, std::int64_t{1});  // noroot
   set(Directive::NoNewPrivileges, true);
   shell("grep NoNewPrivs /proc/self/status");
-  const Run result = run();
+  const RunResult result = run();
   ASSERT_TRUE(result.outcome);
   EXPECT_TRUE(result.outcome->executed) << result.outcome->error->to_string();
   EXPECT_EQ(result.output, "NoNewPrivs:\t1\n");

@@ -20,7 +20,7 @@ std::size_t open_descriptors() {
 
 TEST_F(ExecTest, AProgramThatExistsIsExecuted) {
   shell("echo hello; exit 7");
-  const Run result = run();
+  const RunResult result = run();
   ASSERT_TRUE(result.outcome);
   EXPECT_TRUE(result.outcome->executed);
   EXPECT_EQ(result.status.kind, ExitStatus::Kind::exited);
@@ -30,7 +30,7 @@ TEST_F(ExecTest, AProgramThatExistsIsExecuted) {
 
 TEST_F(ExecTest, AMissingProgramIs203AndTheSentenceNamesIt) {
   command({"/no/such/program"});
-  const Run result = run();
+  const RunResult result = run();
   ASSERT_TRUE(result.outcome);
   EXPECT_FALSE(result.outcome->executed);
   EXPECT_EQ(result.outcome->exit_code, ExitCode::exec);
@@ -42,7 +42,7 @@ TEST_F(ExecTest, AMissingProgramIs203AndTheSentenceNamesIt) {
 TEST_F(ExecTest, AFileThatIsNotExecutableIs203WithPermissionDenied) {
   write("plain", "#!/bin/sh\n");
   command({path("plain")});
-  const Run result = run();
+  const RunResult result = run();
   ASSERT_TRUE(result.outcome);
   EXPECT_EQ(result.outcome->exit_code, ExitCode::exec);
   EXPECT_EQ(result.outcome->error->sys_errno(), EACCES);
@@ -64,7 +64,7 @@ TEST_F(ExecTest, ANameWithoutSearchPathIsFoundInTheUsualDirectories) {
 TEST_F(ExecTest, AMissingWorkingDirectoryIs200) {
   set(Directive::WorkingDirectory, std::string("/no/such/dir"));
   shell("pwd");
-  const Run result = run();
+  const RunResult result = run();
   ASSERT_TRUE(result.outcome);
   EXPECT_EQ(result.outcome->exit_code, ExitCode::chdir);
   EXPECT_EQ(result.status.code, 200);

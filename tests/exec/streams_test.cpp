@@ -91,7 +91,7 @@ TEST_F(StreamsTest, JournalIsTheStreamThatIsHandedIn) {
 TEST_F(StreamsTest, JournalWithoutALogIsNowhereAndNotAnError) {
   set(Directive::StandardOutput, output(StandardOutput::journal));
   shell("echo lost");
-  const Run result = run();
+  const RunResult result = run();
   EXPECT_EQ(result.status.code, 0);
 }
 

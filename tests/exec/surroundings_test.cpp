@@ -32,7 +32,7 @@ TEST_F(SurroundingsTest, UnsetEnvironmentComesLast) {
 TEST_F(SurroundingsTest, AMissingEnvironmentFileIsAResourceFailureUnlessOptional) {
   shell("echo ok");
   set(Directive::EnvironmentFile, std::vector<std::string>{"/no/such/file"});
-  const Run failed = run();
+  const RunResult failed = run();
   ASSERT_TRUE(failed.compiled.error);
   EXPECT_EQ(failed.compiled.exit_code, ExitCode::none);
   EXPECT_NE(failed.compiled.error->to_string().find("/no/such/file"), std::string::npos);
@@ -115,7 +115,7 @@ TEST_F(SurroundingsTest, ALinkPlantedByAnotherUserIsNotFollowed) {
   set(Directive::User, std::string("nobody"));
   set(Directive::StateDirectory, std::vector<unit::ExecDirectory>{{"web", {}}});
   shell("exit 0");
-  const Run result = run();
+  const RunResult result = run();
   EXPECT_EQ(result.compiled.exit_code, ExitCode::state_directory);
   struct stat info {};
   ASSERT_EQ(::stat(path("victim").c_str(), &info), 0);
