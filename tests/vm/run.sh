@@ -105,7 +105,24 @@ done
 
 need qemu-system-x86_64 qemu-system-x86
 need cpio cpio
-need busybox busybox-static
+
+# The static busybox. Its package excludes the one with the shared busybox, which
+# something else may want: then it is only unpacked, next to the kernels.
+busybox=$(command -v busybox || true)
+if [ -z "$busybox" ] || ldd "$busybox" >/dev/null 2>&1; then
+	cache=${XDG_CACHE_HOME:-$HOME/.cache}/pidward/vm
+	busybox=$cache/bin/busybox
+	if [ ! -x "$busybox" ]; then
+		say "unpacking busybox-static"
+		mkdir -p "$cache"
+		unpacked=$(mktemp -d "$cache/new.XXXXXX")
+		(cd "$unpacked" && apt-get download busybox-static >/dev/null 2>&1 &&
+			dpkg-deb -x busybox-static_*.deb .) || die "apt-get cannot download busybox-static"
+		mkdir -p "$cache/bin"
+		mv "$unpacked/bin/busybox" "$busybox"
+		rm -rf "$unpacked"
+	fi
+fi
 
 # --- the kernel ---------------------------------------------------------------
 
@@ -142,10 +159,7 @@ for d in bin sbin lib lib64; do
 	ln -s "usr/$d" "$root/$d"
 done
 ln -s ../run "$root/var/run"
-cp "$(command -v busybox)" "$root/usr/bin/busybox"
-if ldd "$root/usr/bin/busybox" >/dev/null 2>&1; then
-	die "this busybox needs shared libraries; install busybox-static"
-fi
+cp "$busybox" "$root/usr/bin/busybox"
 
 pack_libraries() { # pack_libraries FILE
 	ldd "$1" 2>/dev/null | while read -r a arrow b _; do
