@@ -47,7 +47,11 @@ class ExecTest : public ::testing::Test {
     command_.argv = std::move(argv);
     return command_;
   }
-  unit::ExecCommand& shell(const std::string& script) { return command({"/bin/sh", "-c", script}); }
+  /// The shell is to expand the variables in `script`, not the command line.
+  unit::ExecCommand& shell(const std::string& script) {
+    command({"/bin/sh", "-c", script}).no_env_expand = true;
+    return command_;
+  }
 
   /// The request as it stands, with the settings made so far.
   ExecRequest request() {

@@ -1,5 +1,6 @@
 // Standard streams and passed descriptors, as the program sees them.
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "exec/fixture.hpp"
