@@ -1,5 +1,7 @@
 #include "exec/streams.hpp"
 
+#include <cerrno>
+
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/ioctl.h>
@@ -14,6 +16,7 @@ using unit::StandardInput;
 using unit::StandardOutput;
 
 constexpr int kNewFileMode = 0644;
+constexpr unsigned kCloseRangeCloexec = 4;  // CLOSE_RANGE_CLOEXEC
 
 /// What one stream is to be, with "inherit" already resolved.
 struct Stream {
@@ -246,6 +249,12 @@ void add_passed_fd_steps(PlanBuilder& builder, const ExecRequest& request) {
                  request.passed[i].non_blocking};
     builder.add(step);
   }
+  // Ours are all close-on-exec; what the daemon itself was started with may not be. Linux 5.11;
+  // before that the daemon has marked them when it started.
+  builder
+      .call(ExitCode::fds, "mark all other descriptors close-on-exec", SYS_close_range, past_last,
+            ~0U, kCloseRangeCloexec)
+      .tolerated = EINVAL;
 }
 
 }  // namespace pidward::exec
