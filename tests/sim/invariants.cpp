@@ -1,0 +1,169 @@
+// What must hold after every call into the engine, whatever happened.
+#include <algorithm>
+
+#include <fmt/core.h>
+
+#include "sim/world.hpp"
+
+namespace pidward::sim {
+namespace {
+
+using engine::ActiveState;
+using engine::JobState;
+using engine::JobType;
+using engine::ProcessRole;
+using unit::Dependency;
+
+bool is_down(ActiveState state) {
+  return state == ActiveState::inactive || state == ActiveState::failed;
+}
+
+bool is_stop(JobType type) {
+  return type == JobType::stop || type == JobType::restart;
+}
+
+bool outlives_units(engine::TimerKind kind) {
+  return kind == engine::TimerKind::job || kind == engine::TimerKind::job_running ||
+         kind == engine::TimerKind::retry;
+}
+
+}  // namespace
+
+void World::fail(std::string what) {
+  if (!violation_) violation_ = Violation{std::move(what)};
+}
+
+bool World::leaves_processes(UnitId unit) const {
+  return lenient_.contains(unit);
+}
+
+void World::note_start(UnitId unit) {
+  const auto spec = engine_.spec(unit);
+  const auto type = spec->name.type();
+  if (type != unit::UnitType::service && type != unit::UnitType::socket) return;
+  auto& starts = starts_[unit];
+  starts.push_back(now_.mono);
+  const auto* const burst = spec->settings.find(unit::Directive::StartLimitBurst);
+  const std::uint64_t limit = burst == nullptr ? 5 : std::get<std::uint64_t>(*burst);
+  // The window begins with its first start: two bursts may meet, never three.
+  const auto recent = std::count_if(starts.begin(), starts.end(), [&](MonoTime at) {
+    return at + std::chrono::seconds(10) >= now_.mono;
+  });
+  if (static_cast<std::uint64_t>(recent) > 2 * limit) {
+    fail(fmt::format("{} was started {} times within ten seconds, its limit being {}",
+                     spec->name.str(), recent, limit));
+  }
+}
+
+void World::check_all() {
+  for (const UnitId unit : engine_.units()) check_unit(unit);
+  check_jobs();
+}
+
+void World::check_unit(UnitId unit) {
+  const auto status = engine_.status(unit);
+  const auto& name = status.spec->name;
+  if (status.sub.empty()) fail(fmt::format("{} has no sub-state", name.str()));
+  const auto& settings = status.spec->settings;
+  const auto mode = settings.choice<unit::KillMode>(unit::Directive::KillMode);
+  if (mode == unit::KillMode::none || mode == unit::KillMode::process ||
+      !settings.boolean(unit::Directive::SendSIGKILL)) {
+    lenient_.insert(unit);
+  }
+  if (is_down(status.active)) {
+    for (const auto& [key, timer] : timers_) {
+      if (key.first == unit && !outlives_units(key.second)) {
+        fail(fmt::format("{} is {} and has timer {} armed", name.str(), to_string(status.active),
+                         static_cast<int>(key.second)));
+      }
+    }
+  }
+  if (status.service != nullptr) check_service(unit, status);
+}
+
+void World::check_service(UnitId unit, const engine::UnitStatus& status) {
+  const auto& name = status.spec->name.str();
+  const auto& service = *status.service;
+  const auto type = status.spec->settings.choice<unit::ServiceType>(unit::Directive::Type);
+  if (type == unit::ServiceType::idle) idle_.insert(unit);
+  // An idle service counts as active from the first step of its start.
+  const bool idle = idle_.contains(unit) && status.active == ActiveState::active &&
+                    active_state(service.state) == ActiveState::activating;
+  if ((active_state(service.state) != status.active && !idle) ||
+      to_string(service.state) != status.sub) {
+    fail(fmt::format("{} is {} and {} at once", name, to_string(status.active),
+                     to_string(service.state)));
+  }
+  std::size_t mains = 0;
+  for (const auto& [id, process] : processes_) {
+    if (process.unit == unit && process.alive && process.role == ProcessRole::main) ++mains;
+  }
+  if (mains > 1 && !leaves_processes(unit))
+    fail(fmt::format("{} has {} main processes", name, mains));
+  if (!is_down(status.active)) return;
+  if (service.main || service.control) {
+    fail(fmt::format("{} is {} and claims to have a process", name, to_string(status.active)));
+  }
+  if (!leaves_processes(unit) && !alive_in(unit).empty() && !status.job) {
+    fail(fmt::format("{} is {} and has {} processes left", name, to_string(status.active),
+                     alive_in(unit).size()));
+  }
+}
+
+void World::check_jobs() {
+  std::map<JobId, JobSeen> seen;
+  std::map<std::pair<UnitId, bool>, JobId> by_unit;
+  for (const JobId id : engine_.jobs()) {
+    const auto job = engine_.job(id);
+    seen[id] = {job->unit, job->type, job->state};
+    if (!by_unit.emplace(std::pair(job->unit, job->type == JobType::nop), id).second) {
+      fail(fmt::format("unit {} has two jobs", job->unit.number()));
+    }
+    if (!alive_jobs_.contains(id)) fail("a job exists that was never announced");
+  }
+  if (seen.size() != alive_jobs_.size()) fail("a job vanished without JobRemoved");
+  std::swap(seen, jobs_);
+  for (const auto& [id, now] : jobs_) {
+    const auto before = seen.find(id);
+    const bool begins = now.state == JobState::running && before != seen.end() &&
+                        before->second.state == JobState::waiting &&
+                        before->second.type == now.type;
+    if (begins && !unordered_jobs_.contains(id)) check_order(id, now, seen);
+  }
+}
+
+void World::check_order(JobId job, const JobSeen& now, const std::map<JobId, JobSeen>& before) {
+  const auto lived_through = [&](JobId other, const JobSeen& seen) {
+    const auto at = before.find(other);
+    return at != before.end() && at->second.type == seen.type && !unordered_jobs_.contains(other) &&
+           seen.type != JobType::nop;
+  };
+  const auto after = engine_.related(now.unit, Dependency::After);
+  const auto earlier = engine_.related(now.unit, Dependency::Before);
+  const auto contains = [](const std::vector<UnitId>& units, UnitId unit) {
+    return std::find(units.begin(), units.end(), unit) != units.end();
+  };
+  for (const auto& [id, other] : jobs_) {
+    if (id == job || !lived_through(id, other)) continue;
+    const bool invented = mutation_ == Mutation::forget_order && now.unit > other.unit;
+    const bool we_follow = contains(after, other.unit) || invented;
+    const bool we_lead = contains(earlier, other.unit);
+    const bool must_wait = (we_follow && !is_stop(now.type)) || (we_lead && is_stop(other.type));
+    if (must_wait) {
+      fail(fmt::format("job {} ({}) of unit {} runs although it is ordered behind job {} ({})",
+                       job.number(), to_string(now.type), now.unit.number(), id.number(),
+                       to_string(other.type)));
+    }
+  }
+}
+
+void World::check_end() {
+  if (!alive_jobs_.empty()) fail("a job was never removed");
+  for (const auto& [id, process] : processes_) {
+    if (process.alive && !leaves_processes(process.unit)) {
+      fail(fmt::format("process {} of unit {} is left over", id.number(), process.unit.number()));
+    }
+  }
+}
+
+}  // namespace pidward::sim
