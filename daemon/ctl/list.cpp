@@ -1,0 +1,344 @@
+// Listings: units, unit files, jobs, dependencies, processes, kernel features.
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include <fmt/core.h>
+#include <fnmatch.h>
+
+#include "bus/object_path.hpp"
+#include "ctl/verbs.hpp"
+
+namespace pidward::ctl {
+namespace {
+
+Color color_of(const std::string& state) {
+  if (state == "failed" || state == "not-found" || state == "bad-setting" || state == "error" ||
+      state == "masked") {
+    return Color::red;
+  }
+  if (state == "active" || state == "enabled") return Color::green;
+  if (state == "activating" || state == "deactivating" || state == "reloading")
+    return Color::yellow;
+  return Color::none;
+}
+
+/// "-t service,timer" as a list.
+std::vector<std::string> split(const std::vector<std::string>& lists) {
+  std::vector<std::string> out;
+  for (const std::string& list : lists) {
+    for (std::size_t at = 0; at < list.size();) {
+      const std::size_t end = std::min(list.find(',', at), list.size());
+      if (end > at) out.push_back(list.substr(at, end - at));
+      at = end + 1;
+    }
+  }
+  return out;
+}
+
+bool has_type(const std::string& name, const std::vector<std::string>& types) {
+  return types.empty() || std::any_of(types.begin(), types.end(), [&](const std::string& type) {
+           const std::string suffix = "." + type;
+           return name.size() > suffix.size() &&
+                  name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0;
+         });
+}
+
+/// "nginx" finds nginx.service too.
+bool matches(const std::string& name, const std::vector<std::string>& patterns) {
+  return patterns.empty() ||
+         std::any_of(patterns.begin(), patterns.end(), [&](const std::string& p) {
+           return ::fnmatch(p.c_str(), name.c_str(), 0) == 0 ||
+                  ::fnmatch((p + ".service").c_str(), name.c_str(), 0) == 0;
+         });
+}
+
+std::optional<bus::Data> ask(Session& session, const char* method, int& status,
+                             const std::function<void(bus::Writer&)>& fill = {}) {
+  const auto answer = session.client().manager(method, fill);
+  if (!answer) {
+    status = report(answer.error());
+    return std::nullopt;
+  }
+  bus::Reader in(answer->get());
+  return bus::read_data(in);
+}
+
+/// Rows as JSON objects with these keys.
+void print_rows(const std::vector<const char*>& keys, const std::vector<const bus::Data*>& rows) {
+  bus::Data list{.type = 'a', .contents = "a{sv}"};
+  for (const bus::Data* row : rows) {
+    bus::Data object{.type = 'a', .contents = "{sv}"};
+    for (std::size_t i = 0; i < keys.size() && i < row->items.size(); ++i) {
+      if (keys[i] == nullptr) continue;
+      bus::Data key{.type = 's', .text = keys[i]};
+      object.items.push_back({.type = 'e', .items = {key, row->items[i]}});
+    }
+    list.items.push_back(std::move(object));
+  }
+  fmt::print("{}\n", to_json(list));
+}
+
+void legend(const Session& session, std::size_t count, const char* noun) {
+  if (!session.options().no_legend) fmt::print("\n{} {} listed.\n", count, noun);
+}
+
+}  // namespace
+
+int run_list_units(Session& session) {
+  const Options& options = session.options();
+  std::vector<std::string> states = split(options.states);
+  if (options.failed) states.emplace_back("failed");
+  int status = kSuccess;
+  const auto answer =
+      ask(session, "ListUnitsFiltered", status, [&](bus::Writer& out) { out.as(states); });
+  if (!answer) return status;
+  const std::vector<std::string> types = split(options.types);
+  std::vector<const bus::Data*> rows;
+  for (const bus::Data& row : answer->items) {
+    const std::string& name = row.items[0].text;
+    const bool idle = row.items[3].text == "inactive" && row.items[7].number == 0;
+    const bool shown = options.all || !states.empty() || !options.names.empty() || !idle;
+    if (shown && has_type(name, types) && matches(name, options.names)) rows.push_back(&row);
+  }
+  std::sort(rows.begin(), rows.end(),
+            [](const auto* a, const auto* b) { return a->items[0].text < b->items[0].text; });
+  if (options.json) {
+    print_rows({"unit", "description", "load", "active", "sub"}, rows);
+    return kSuccess;
+  }
+  Table table(session, {" ", "UNIT", "LOAD", "ACTIVE", "SUB", "DESCRIPTION"});
+  for (const bus::Data* row : rows) {
+    const std::string& load = row->items[2].text;
+    const std::string& active = row->items[3].text;
+    const bool bad = active == "failed" || load != "loaded";
+    table.add({{options.plain ? " "
+                : bad         ? "\u25cf"
+                              : " ",
+                Color::red},
+               {row->items[0].text},
+               {load, load == "loaded" ? Color::none : Color::red},
+               {active, color_of(active)},
+               {row->items[4].text},
+               {row->items[1].text}});
+  }
+  table.print();
+  legend(session, rows.size(), "units");
+  return kSuccess;
+}
+
+int run_list_unit_files(Session& session) {
+  const Options& options = session.options();
+  int status = kSuccess;
+  const std::vector<std::string> states = split(options.states);
+  const auto answer = ask(session, "ListUnitFilesByPatterns", status,
+                          [&](bus::Writer& out) { out.as(states).as({}); });
+  if (!answer) return status;
+  const std::vector<std::string> types = split(options.types);
+  std::vector<bus::Data> kept;
+  for (const bus::Data& row : answer->items) {
+    bus::Data shown = row;
+    std::string& path = shown.items[0].text;
+    path = path.substr(path.rfind('/') + 1);
+    constexpr std::string_view kYaml = ".yaml";
+    if (path.size() > kYaml.size() &&
+        path.compare(path.size() - kYaml.size(), kYaml.size(), kYaml) == 0) {
+      path.resize(path.size() - kYaml.size());
+    }
+    if (has_type(path, types) && matches(path, options.names)) kept.push_back(std::move(shown));
+  }
+  std::sort(kept.begin(), kept.end(),
+            [](const auto& a, const auto& b) { return a.items[0].text < b.items[0].text; });
+  if (options.json) {
+    std::vector<const bus::Data*> rows;
+    for (const bus::Data& row : kept) rows.push_back(&row);
+    print_rows({"unit_file", "state"}, rows);
+    return kSuccess;
+  }
+  Table table(session, {"UNIT FILE", "STATE", "PRESET"});
+  for (const bus::Data& row : kept) {
+    const std::string& name = row.items[0].text;
+    const auto preset =
+        session.client().manager("GetUnitFilePreset", [&](bus::Writer& out) { out.s(name); });
+    const std::string word = preset ? bus::Reader(preset->get()).s() : std::string();
+    table.add(
+        {{name}, {row.items[1].text, color_of(row.items[1].text)}, {word.empty() ? "-" : word}});
+  }
+  table.print();
+  legend(session, kept.size(), "unit files");
+  return kSuccess;
+}
+
+int run_list_jobs(Session& session) {
+  int status = kSuccess;
+  const auto answer = ask(session, "ListJobs", status);
+  if (!answer) return status;
+  std::vector<const bus::Data*> rows;
+  for (const bus::Data& row : answer->items) {
+    if (matches(row.items[1].text, session.options().names)) rows.push_back(&row);
+  }
+  if (session.options().json) {
+    print_rows({"job", "unit", "type", "state"}, rows);
+    return kSuccess;
+  }
+  if (rows.empty()) {
+    if (!session.options().no_legend) fmt::print("No jobs running.\n");
+    return kSuccess;
+  }
+  Table table(session, {"JOB", "UNIT", "TYPE", "STATE", "WAITS FOR"});
+  for (const bus::Data* row : rows) {
+    std::string before;
+    const auto others = session.client().manager("GetJobBefore", [&](bus::Writer& out) {
+      out.u(static_cast<std::uint32_t>(row->items[0].number));
+    });
+    if (others) {
+      bus::Reader in(others->get());
+      for (const bus::Data& other : bus::read_data(in).items) {
+        before += (before.empty() ? "" : " ") + other.items[1].text;
+      }
+    }
+    table.add({{std::to_string(row->items[0].number)},
+               {row->items[1].text},
+               {row->items[2].text},
+               {row->items[3].text},
+               {before}});
+  }
+  table.print();
+  legend(session, rows.size(), "jobs");
+  return kSuccess;
+}
+
+namespace {
+
+struct Walk {
+  Session& session;
+  std::vector<std::string> kinds;
+  std::set<std::string> open;  ///< units on the way from the root, against cycles
+  std::size_t shown = 0;
+};
+constexpr unsigned kMaxDepth = 64;
+
+void walk(Walk& state, const std::string& unit, const std::string& indent, unsigned depth) {
+  const auto all = state.session.client().properties(bus::unit_path(unit), bus::kUnitInterface);
+  if (!all || depth > kMaxDepth) return;
+  std::set<std::string> others;
+  for (const std::string& kind : state.kinds) {
+    for (const std::string& other : all->strings(kind)) others.insert(other);
+  }
+  state.open.insert(unit);
+  const bool flat = state.session.options().plain;
+  std::size_t left = others.size();
+  for (const std::string& other : others) {
+    --left;
+    const auto active =
+        state.session.client().property(bus::unit_path(other), bus::kUnitInterface, "ActiveState");
+    const std::string word = active ? active->text : "unknown";
+    const std::string dot =
+        flat ? "" : state.session.paint(color_of(word), word == "inactive" ? "\u25cb " : "\u25cf ");
+    const std::string branch = flat ? "  " : left == 0 ? "\u2514\u2500" : "\u251c\u2500";
+    fmt::print("{}{}{}{}\n", dot, indent, branch, other);
+    ++state.shown;
+    const bool is_target = other.size() > 7 && other.compare(other.size() - 7, 7, ".target") == 0;
+    const bool deeper = state.session.options().all || is_target;
+    if (deeper && state.open.count(other) == 0) {
+      walk(state, other, indent + (flat || left == 0 ? "  " : "\u2502 "), depth + 1);
+    }
+  }
+  state.open.erase(unit);
+}
+
+}  // namespace
+
+int run_list_dependencies(Session& session) {
+  const Options& options = session.options();
+  int status = kSuccess;
+  std::vector<std::string> names = session.unit_names(status);
+  if (names.empty() && status == kSuccess) names = {"default.target"};
+  Walk state{.session = session};
+  if (options.after) {
+    state.kinds = {"After"};
+  } else if (options.before) {
+    state.kinds = {"Before"};
+  } else if (options.reverse) {
+    state.kinds = {"RequiredBy", "RequisiteOf", "WantedBy", "ConsistsOf", "BoundBy", "UpheldBy"};
+  } else {
+    state.kinds = {"Requires", "Requisite", "Wants", "BindsTo", "Upholds"};
+  }
+  if (options.json) {
+    bus::Data list{.type = 'a', .contents = "{sv}"};
+    for (const std::string& name : names) {
+      const auto all = session.client().properties(bus::unit_path(name), bus::kUnitInterface);
+      if (!all) return report(all.error());
+      bus::Data others{.type = 'a', .contents = "s"};
+      for (const std::string& kind : state.kinds) {
+        for (const bus::Data& other : all->data(kind).items) others.items.push_back(other);
+      }
+      bus::Data key{.type = 's', .text = name};
+      list.items.push_back({.type = 'e', .items = {key, others}});
+    }
+    fmt::print("{}\n", to_json(list));
+    return status;
+  }
+  for (const std::string& name : names) {
+    const auto load =
+        session.client().property(bus::unit_path(name), bus::kUnitInterface, "LoadState");
+    if (!load) {
+      status = report(load.error());
+      continue;
+    }
+    fmt::print("{}\n", name);
+    walk(state, name, "", 0);
+  }
+  return status;
+}
+
+int run_ps(Session& session) {
+  int status = kSuccess;
+  const std::vector<std::string> names = session.unit_names(status);
+  if (names.empty() && !session.options().names.empty())
+    return status == kSuccess ? kFailure : status;
+  const auto answer =
+      ask(session, "ListProcesses", status, [&](bus::Writer& out) { out.as(names); });
+  if (!answer) return status;
+  std::vector<const bus::Data*> rows;
+  for (const bus::Data& row : answer->items) rows.push_back(&row);
+  if (session.options().json) {
+    print_rows({"process", "pid", "parent", "unit", "role", "command"}, rows);
+    return status;
+  }
+  Table table(session, {"PROCESS", "PID", "UNIT", "ROLE", "COMMAND"});
+  for (const bus::Data* row : rows) {
+    table.add({{std::to_string(row->items[0].number)},
+               {std::to_string(row->items[1].number)},
+               {row->items[3].text},
+               {row->items[4].text},
+               {row->items[5].text}});
+  }
+  table.print();
+  legend(session, rows.size(), "processes");
+  return status;
+}
+
+int run_features(Session& session) {
+  int status = kSuccess;
+  const auto answer = ask(session, "GetKernelFeatures", status);
+  if (!answer) return status;
+  std::vector<const bus::Data*> rows;
+  for (const bus::Data& row : answer->items) rows.push_back(&row);
+  if (session.options().json) {
+    print_rows({"feature", "state", "since", "what"}, rows);
+    return kSuccess;
+  }
+  Table table(session, {"FEATURE", "STATE", "SINCE", "WHAT IS DONE"});
+  for (const bus::Data* row : rows) {
+    const bool has = row->items[1].text == "available";
+    table.add({{row->items[0].text},
+               {row->items[1].text, has ? Color::green : Color::yellow},
+               {row->items[2].text},
+               {row->items[3].text}});
+  }
+  table.print();
+  return kSuccess;
+}
+
+}  // namespace pidward::ctl

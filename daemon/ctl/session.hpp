@@ -1,0 +1,75 @@
+// One run of pidwardctl: the options, the connection, and how things are said.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bus/client/client.hpp"
+#include "ctl/options.hpp"
+
+namespace pidward::ctl {
+
+enum class Color { none, green, yellow, red, grey, bold };
+
+class Session {
+ public:
+  explicit Session(Options options);
+
+  [[nodiscard]] const Options& options() const { return options_; }
+  /// The connection, made when first asked for. Prints why there is none and ends the program
+  /// through Stop otherwise.
+  bus::Client& client();
+
+  /// Text for standard output in a colour, if that is a terminal.
+  [[nodiscard]] std::string paint(Color color, const std::string& text) const;
+  /// Columns standard output has; 0 when it is no terminal.
+  [[nodiscard]] unsigned columns() const { return columns_; }
+
+  /// Unit names as a person types them, made whole: "nginx" is nginx.service, globs are the loaded
+  /// units that match. Names that are wrong are reported and left out; `status` is set then.
+  std::vector<std::string> unit_names(int& status);
+
+ private:
+  Options options_;
+  std::unique_ptr<bus::Client> client_;
+  bool color_ = false;
+  unsigned columns_ = 0;
+};
+
+/// Ends the run with this exit code; what there was to say has been said.
+struct Stop {
+  int code;
+};
+
+/// Prints "pidwardctl: SENTENCE" to standard error.
+void complain(const std::string& sentence);
+/// complain(), with a hint where one helps; the exit code the kind of error has.
+int report(const Error& error);
+int exit_code_of(const Error& error);
+
+/// Rows of cells, aligned. Styling does not count as width.
+class Table {
+ public:
+  Table(Session& session, std::vector<std::string> header);
+  struct Cell {
+    std::string text;
+    Color color = Color::none;
+  };
+  void add(std::vector<Cell> row) { rows_.push_back(std::move(row)); }
+  /// The last column is cut to the terminal's width unless --full.
+  void print() const;
+  [[nodiscard]] std::size_t size() const { return rows_.size(); }
+
+ private:
+  Session& session_;
+  std::vector<std::string> header_;
+  std::vector<std::vector<Cell>> rows_;
+};
+
+/// "2026-03-01 12:00:00 CET"; "n/a" for 0.
+std::string local_time(std::uint64_t usec);
+/// "3min 2s ago".
+std::string ago(std::uint64_t usec);
+
+}  // namespace pidward::ctl

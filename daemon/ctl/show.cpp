@@ -1,0 +1,259 @@
+// show, cat and logs.
+#include <algorithm>
+#include <cstdio>
+
+#include <fmt/core.h>
+#include <poll.h>
+
+#include "bus/object_path.hpp"
+#include "ctl/verbs.hpp"
+#include "runtime/log_reader.hpp"
+#include "sys/fd.hpp"
+#include "unit/value_names.hpp"
+
+namespace pidward::ctl {
+namespace {
+
+/// Properties that are signals, times or spans read better as such.
+bool ends_with(const std::string& text, std::string_view end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+std::string plain(const bus::Data& data) {
+  switch (data.type) {
+    case 'b':
+      return data.number != 0 ? "yes" : "no";
+    case 's':
+    case 'o':
+    case 'g':
+    case 'd':
+      return data.text;
+    case 'a':
+    case 'r':
+    case 'e': {
+      std::string out;
+      const bool bytes = data.contents == "y";
+      for (const bus::Data& item : data.items) {
+        if (bytes) {
+          out += fmt::format("{:02x}", item.number);
+        } else {
+          out += (out.empty() ? "" : " ") + plain(item);
+        }
+      }
+      return data.type == 'r' ? "{ " + out + " }" : out;
+    }
+    case 0:
+      return {};
+    default:
+      return data.is_signed() ? std::to_string(data.integer()) : std::to_string(data.number);
+  }
+}
+
+std::string exec_text(const bus::Data& command) {
+  std::string argv;
+  for (const std::string& word : command.items[1].strings())
+    argv += (argv.empty() ? "" : " ") + word;
+  const bool plain_form = command.contents == "sasbttttuii";
+  return fmt::format(
+      "{{ path={} ; argv[]={} ; {}={} ; start_time=[{}] ; stop_time=[{}] ; pid={} ; {} }}",
+      command.items[0].text, argv, plain_form ? "ignore_errors" : "flags", plain(command.items[2]),
+      local_time(command.items[3].number), local_time(command.items[5].number),
+      command.items[7].number, exit_text(command.items[8].number, command.items[9].integer()));
+}
+
+std::vector<std::string> format_property(const std::string& name, const bus::Data& data) {
+  if (data.type == 'a' && !data.items.empty() && ends_with(data.contents, "ttttuii)")) {
+    std::vector<std::string> out;
+    for (const bus::Data& command : data.items) out.push_back(exec_text(command));
+    return out;
+  }
+  if (data.type == 't') {
+    if (ends_with(name, "Timestamp")) return {data.number == 0 ? "" : local_time(data.number)};
+    if (ends_with(name, "USec")) {
+      return {data.number == UINT64_MAX ? "infinity" : format_span(from_bus_usec(data.number))};
+    }
+    if (data.number == UINT64_MAX) return {"infinity"};
+  }
+  if (name == "Job" && data.items.size() == 2) {
+    return {data.items[0].number == 0 ? "" : std::to_string(data.items[0].number)};
+  }
+  if (name == "LoadError" && data.items.size() == 2) {
+    return {data.items[0].text.empty() ? "" : data.items[0].text + ": " + data.items[1].text};
+  }
+  if (name == "EnvironmentFiles") {
+    std::vector<std::string> out;
+    for (const bus::Data& item : data.items) {
+      out.push_back(fmt::format("{} (ignore_errors={})", item.items[0].text, plain(item.items[1])));
+    }
+    return out;
+  }
+  return {plain(data)};
+}
+
+std::vector<std::string> wanted_names(const Options& options) {
+  std::vector<std::string> out;
+  for (const std::string& list : options.properties) {
+    std::size_t at = 0;
+    while (at <= list.size()) {
+      const std::size_t end = std::min(list.find(',', at), list.size());
+      if (end > at) out.push_back(list.substr(at, end - at));
+      at = end + 1;
+    }
+  }
+  return out;
+}
+
+void show_one(const Session& session, const bus::Properties& all) {
+  const std::vector<std::string> wanted = wanted_names(session.options());
+  const auto line = [&](const std::string& name, const bus::Data& data) {
+    for (const std::string& text : format_property(name, data)) {
+      if (text.empty() && wanted.empty() && !session.options().all) continue;
+      if (session.options().value) {
+        fmt::print("{}\n", text);
+      } else {
+        fmt::print("{}={}\n", name, text);
+      }
+    }
+  };
+  if (wanted.empty()) {
+    for (const auto& [name, data] : all.values) line(name, data);
+    return;
+  }
+  for (const std::string& name : wanted) {
+    if (all.has(name)) line(name, all.data(name));
+  }
+}
+
+void print_json(const Session& session, const bus::Properties& all) {
+  const std::vector<std::string> wanted = wanted_names(session.options());
+  if (wanted.empty()) {
+    fmt::print("{}\n", to_json(all));
+    return;
+  }
+  bus::Properties some;
+  for (const std::string& name : wanted) {
+    if (all.has(name)) some.values[name] = all.data(name);
+  }
+  fmt::print("{}\n", to_json(some));
+}
+
+}  // namespace
+
+int run_show(Session& session) {
+  int status = kSuccess;
+  std::vector<std::string> paths;
+  if (session.options().names.empty()) {
+    paths.emplace_back(bus::kManagerPath);
+  } else {
+    for (const std::string& name : session.unit_names(status))
+      paths.push_back(bus::unit_path(name));
+  }
+  bool first = true;
+  for (const std::string& path : paths) {
+    const auto all = session.client().properties(path);
+    if (!all) {
+      status = report(all.error());
+      continue;
+    }
+    if (!first && !session.options().json) fmt::print("\n");
+    first = false;
+    session.options().json ? print_json(session, *all) : show_one(session, *all);
+  }
+  return status;
+}
+
+int run_cat(Session& session) {
+  int status = kSuccess;
+  bool first = true;
+  for (const std::string& name : session.unit_names(status)) {
+    const auto all = session.client().properties(bus::unit_path(name), bus::kUnitInterface);
+    if (!all) {
+      status = report(all.error());
+      continue;
+    }
+    std::vector<std::string> files = all->strings("DropInPaths");
+    if (!all->text("FragmentPath").empty()) files.insert(files.begin(), all->text("FragmentPath"));
+    if (files.empty()) {
+      complain(fmt::format("No files found for {}.", name));
+      status = kFailure;
+      continue;
+    }
+    if (all->flag("NeedDaemonReload")) {
+      fmt::print(stderr,
+                 "Warning: the files of {} changed since they were loaded. Run 'pidwardctl "
+                 "daemon-reload'.\n",
+                 name);
+    }
+    for (const std::string& file : files) {
+      const auto text = sys::read_file(file);
+      if (!text) {
+        status = report(text.error());
+        continue;
+      }
+      const bool ended = text->empty() || text->back() == '\n';
+      fmt::print("{}{}\n{}{}", first ? "" : "\n", session.paint(Color::grey, "# " + file), *text,
+                 ended ? "" : "\n");
+      first = false;
+    }
+  }
+  return status;
+}
+
+namespace {
+
+void print_line(const Session& session, const runtime::LogLine& line) {
+  const Color color = line.level <= LogLevel::error     ? Color::red
+                      : line.level == LogLevel::warning ? Color::yellow
+                                                        : Color::none;
+  fmt::print("{} {}[{}]: {}\n", runtime::format_wall_time(line.time), line.source, line.pid,
+             session.paint(color, line.text));
+}
+
+int follow(const Session& session, const std::string& directory,
+           const std::vector<std::string>& units) {
+  std::vector<runtime::LogFollower> followers;
+  for (const std::string& unit : units) {
+    auto follower = runtime::LogFollower::open(directory, unit);
+    if (!follower) return report(follower.error());
+    followers.push_back(*std::move(follower));
+  }
+  for (;;) {
+    std::fflush(stdout);
+    std::vector<pollfd> waits;
+    for (const auto& follower : followers) waits.push_back({.fd = follower.fd(), .events = POLLIN});
+    if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR) return kFailure;
+    for (std::size_t i = 0; i < followers.size(); ++i) {
+      const auto lines = followers[i].read_new();
+      if (!lines) return report(lines.error());
+      for (const runtime::LogLine& line : *lines) print_line(session, line);
+    }
+    if (std::ferror(stdout) != 0) return kSuccess;
+  }
+}
+
+}  // namespace
+
+int run_logs(Session& session) {
+  int status = kSuccess;
+  const std::vector<std::string> units = session.unit_names(status);
+  if (units.empty()) return kFailure;
+  const auto directory =
+      session.client().property(bus::kManagerPath, bus::kManagerInterface, "LogDirectory");
+  if (!directory) return report(directory.error());
+  std::vector<runtime::LogLine> merged;
+  for (const std::string& unit : units) {
+    const auto lines = runtime::read_last_log_lines(directory->text, unit, session.options().lines);
+    if (!lines) {
+      status = report(lines.error());
+      continue;
+    }
+    for (const runtime::LogLine& line : *lines) merged.push_back(line);
+  }
+  std::stable_sort(merged.begin(), merged.end(),
+                   [](const auto& a, const auto& b) { return a.time < b.time; });
+  for (const runtime::LogLine& line : merged) print_line(session, line);
+  if (!session.options().follow) return status;
+  return follow(session, directory->text, units);
+}
+
+}  // namespace pidward::ctl

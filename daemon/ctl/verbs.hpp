@@ -1,0 +1,56 @@
+// The verbs, by subject. Each returns the exit code.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ctl/session.hpp"
+
+namespace pidward::ctl {
+
+int run_jobs(Session& session);  ///< start, stop, restart, isolate …
+int run_kill(Session& session);
+int run_reset_failed(Session& session);
+int run_cancel(Session& session);
+
+int run_status(Session& session);
+int run_show(Session& session);
+int run_cat(Session& session);
+int run_logs(Session& session);
+int run_is_active(Session& session);  ///< and is-failed
+int run_is_enabled(Session& session);
+
+int run_list_units(Session& session);
+int run_list_unit_files(Session& session);
+int run_list_jobs(Session& session);
+int run_list_dependencies(Session& session);
+int run_ps(Session& session);
+int run_features(Session& session);
+
+int run_unit_files(Session& session);  ///< enable, disable, mask …
+int run_edit(Session& session);
+int run_default_target(Session& session);  ///< get-default, set-default
+
+int run_environment(Session& session);
+int run_daemon_reload(Session& session);
+int run_is_system_running(Session& session);
+int run_exit(Session& session);
+
+int run_verify(Session& session);
+
+/// Starts, stops … `names` and waits, as run_jobs() does; for --now.
+int change_units(Session& session, const std::string& verb, const std::vector<std::string>& names);
+/// Prints the loader's complaints about a unit to standard error.
+void print_diagnostics(const bus::Data& diagnostics);
+/// Why a unit failed and what it said last, to standard error.
+void explain_failure(Session& session, const std::string& unit);
+/// "exited, status=203/EXEC (the program could not be executed)".
+std::string exit_text(std::uint64_t code, std::int64_t status);
+/// The last lines of a unit's log, indented by `indent`.
+void print_log_tail(Session& session, const std::string& unit, unsigned lines,
+                    const std::string& indent, std::FILE* out);
+/// Prints any bus value as JSON.
+std::string to_json(const bus::Data& data);
+std::string to_json(const bus::Properties& properties);
+
+}  // namespace pidward::ctl

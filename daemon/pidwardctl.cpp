@@ -1,0 +1,154 @@
+// pidwardctl: the command line. Reads the arguments; the verbs are in ctl/.
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <map>
+
+#include <CLI/CLI.hpp>
+#include <fmt/core.h>
+
+#include "ctl/verbs.hpp"
+
+namespace {
+
+using pidward::ctl::Options;
+using pidward::ctl::Session;
+
+struct Verb {
+  const char* name;
+  int (*run)(Session&);
+  const char* help;
+};
+
+namespace ctl = pidward::ctl;
+constexpr Verb kVerbs[] = {
+    {"list-units", ctl::run_list_units, "List units in memory"},
+    {"list-unit-files", ctl::run_list_unit_files, "List unit files on the search path"},
+    {"list-jobs", ctl::run_list_jobs, "List queued jobs and what each waits for"},
+    {"list-dependencies", ctl::run_list_dependencies, "Show units a unit needs, as a tree"},
+    {"status", ctl::run_status, "Show state, processes and last log lines of units"},
+    {"show", ctl::run_show, "Show properties of units, or of the manager"},
+    {"cat", ctl::run_cat, "Show the files of units"},
+    {"logs", ctl::run_logs, "Show the log of units; -f follows"},
+    {"ps", ctl::run_ps, "List processes with unit, inode and role"},
+    {"start", ctl::run_jobs, "Start units"},
+    {"stop", ctl::run_jobs, "Stop units"},
+    {"restart", ctl::run_jobs, "Restart units, starting those that do not run"},
+    {"try-restart", ctl::run_jobs, "Restart units that run"},
+    {"reload", ctl::run_jobs, "Make units read their configuration again"},
+    {"reload-or-restart", ctl::run_jobs, "Reload units that can, restart the others"},
+    {"try-reload-or-restart", ctl::run_jobs, "The same for units that run"},
+    {"isolate", ctl::run_jobs, "Start one unit and stop all others"},
+    {"kill", ctl::run_kill, "Send a signal to processes of units"},
+    {"cancel", ctl::run_cancel, "Cancel jobs, or all of them"},
+    {"reset-failed", ctl::run_reset_failed, "Forget that units failed"},
+    {"is-active", ctl::run_is_active, "Exit with 0 if a unit is active"},
+    {"is-failed", ctl::run_is_active, "Exit with 0 if a unit has failed"},
+    {"is-enabled", ctl::run_is_enabled, "Exit with 0 if a unit is enabled"},
+    {"is-system-running", ctl::run_is_system_running, "Exit with 0 if everything is fine"},
+    {"enable", ctl::run_unit_files, "Make the links of units' [Install] sections"},
+    {"disable", ctl::run_unit_files, "Remove them"},
+    {"reenable", ctl::run_unit_files, "Remove and make them again"},
+    {"preset", ctl::run_unit_files, "Enable or disable units as the preset files say"},
+    {"mask", ctl::run_unit_files, "Make units impossible to start"},
+    {"unmask", ctl::run_unit_files, "Undo that"},
+    {"link", ctl::run_unit_files, "Make unit files from elsewhere known"},
+    {"revert", ctl::run_unit_files, "Go back to the vendor's files"},
+    {"edit", ctl::run_edit, "Edit a drop-in of a unit, or with --full the whole file"},
+    {"get-default", ctl::run_default_target, "Show what is started at first"},
+    {"set-default", ctl::run_default_target, "Change what is started at first"},
+    {"daemon-reload", ctl::run_daemon_reload, "Read all unit files again"},
+    {"show-environment", ctl::run_environment, "Show the environment of the manager"},
+    {"set-environment", ctl::run_environment, "Set variables in it"},
+    {"unset-environment", ctl::run_environment, "Remove variables from it"},
+    {"features", ctl::run_features,
+     "Show which kernel features are used, and what replaces others"},
+    {"verify", ctl::run_verify, "Check unit files, without a daemon"},
+    {"exit", ctl::run_exit, "Stop everything and end the daemon"},
+};
+
+std::string verb_list() {
+  std::string text = "Verbs:\n";
+  for (const Verb& verb : kVerbs) text += fmt::format("  {:<24}{}\n", verb.name, verb.help);
+  return text + "\nSee pidwardctl(1).";
+}
+
+void add_options(CLI::App& app, Options& o, bool& system, bool& no_pager, std::string& output) {
+  app.add_flag("--system", system, "Talk to the system's pidward (default)");
+  app.add_flag("--user", o.place.user, "Talk to the pidward of this user");
+  app.add_option("--socket", o.place.socket, "Talk to the pidward behind this socket");
+  app.add_option("--runtime-dir", o.place.runtime_dir,
+                 "Talk to the pidward with this runtime directory ($PIDWARD_RUNTIME_DIR)");
+  app.add_flag("--no-block", o.no_block, "Do not wait for the job to finish");
+  app.add_flag("--wait", o.wait, "Wait until the units are inactive again");
+  app.add_option("--job-mode", o.job_mode, "How the job meets jobs that are queued already");
+  app.add_flag("--now", o.now, "Start or stop the unit as well");
+  app.add_flag("--runtime", o.runtime, "Until the next boot only");
+  app.add_flag("--force", o.force, "Replace links that are in the way");
+  app.add_flag("--no-reload", o.no_reload, "Do not reload the daemon after changing links");
+  app.add_option("--preset-mode", o.preset_mode, "full, enable-only or disable-only");
+  app.add_option("-p,--property", o.properties, "Show these properties only");
+  app.add_flag("--value", o.value, "Show values without names");
+  app.add_flag("-a,--all", o.all, "Show everything, also what is inactive or empty");
+  app.add_option("-t,--type", o.types, "Show units of these types only");
+  app.add_option("--state", o.states, "Show units in these states only");
+  app.add_flag("--failed", o.failed, "Show failed units only");
+  app.add_option("-n,--lines", o.lines, "Number of log lines");
+  app.add_flag("-f,--follow", o.follow, "Go on with new lines as they come");
+  app.add_flag("--reverse", o.reverse, "Show units that need the unit");
+  app.add_flag("--after", o.after, "Show units that are ordered before the unit");
+  app.add_flag("--before", o.before, "Show units that are ordered after the unit");
+  app.add_option("-s,--signal", o.signal, "Signal to send, by name or number");
+  app.add_option("--kill-whom,--kill-who", o.kill_whom, "main, control or all");
+  app.add_flag("-l,--full", o.full, "Do not shorten; with edit: the whole file");
+  app.add_flag("--no-legend", o.no_legend, "Without header and footer");
+  app.add_flag("--plain", o.plain, "Without dots and lines");
+  app.add_flag("-q,--quiet", o.quiet, "Say nothing, exit with the status");
+  app.add_flag("--json", o.json, "Print JSON");
+  app.add_option("-o,--output", output, "json, as --json");
+  app.add_flag("--no-pager", no_pager, "Accepted; output is never paged");
+  app.add_flag("--no-color", o.no_color, "Without colours (also $NO_COLOR)");
+}
+
+int run(int argc, char** argv) {
+  Options options;
+  bool system = false;
+  bool no_pager = false;
+  std::string output;
+  CLI::App app("Control pidward.", "pidwardctl");
+  app.set_version_flag("--version", std::string("pidward ") + PIDWARD_VERSION);
+  app.footer(verb_list());
+  add_options(app, options, system, no_pager, output);
+  app.add_option("VERB", options.verb, "What to do; list-units when left out");
+  app.add_option("NAMES", options.names, "Units, files, jobs or assignments");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? ctl::kSuccess : ctl::kFailure;
+  }
+  if (options.verb.empty()) options.verb = "list-units";
+  options.json = options.json || output == "json" || output == "json-pretty";
+  for (const Verb& verb : kVerbs) {
+    if (options.verb != verb.name) continue;
+    Session session(std::move(options));
+    return verb.run(session);
+  }
+  ctl::complain(fmt::format("there is no verb '{}'; see pidwardctl --help", options.verb));
+  return ctl::kFailure;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A reader that went away ("pidwardctl logs | head") ends us as it would end any filter.
+  std::signal(SIGPIPE, SIG_DFL);
+  try {
+    return run(argc, argv);
+  } catch (const pidward::ctl::Stop& stop) {
+    return stop.code;
+  } catch (const std::exception& problem) {
+    pidward::ctl::complain(problem.what());
+    return ctl::kFailure;
+  }
+}
