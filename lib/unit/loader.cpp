@@ -183,15 +183,13 @@ UnitSpec UnitLoader::Impl::read_unit(const UnitName& name) {
       spec.load_state = LoadState::masked;
       spec.fragment = SourceFile{found.candidate->path, found.candidate->modified};
       return spec;
-    case Resolution::Kind::bad: {
+    case Resolution::Kind::bad:
       // A link into nothing is a unit that is not there; anything else is one that cannot be
       // loaded.
-      const bool dangling = found.candidate != nullptr && found.candidate->is_link &&
-                            index->follow(found.candidate->path).kind == FileKind::missing &&
-                            index->follow(found.candidate->path).problem.empty();
-      spec.load_state = dangling ? LoadState::not_found : LoadState::error;
+      spec.load_state = found.candidate != nullptr && found.candidate->dangling
+                            ? LoadState::not_found
+                            : LoadState::error;
       return spec;
-    }
     case Resolution::Kind::not_found:
       if (!is_managed(name.type())) {
         spec.load_state = LoadState::loaded;

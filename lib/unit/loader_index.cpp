@@ -107,6 +107,7 @@ void SearchIndex::classify_followed(const Followed& end, Candidate& out) const {
       out.problem = fmt::format("{} is a directory, not a unit file", end.path);
       return;
     case FileKind::missing:
+      out.dangling = out.is_link;
       out.problem =
           out.is_link ? fmt::format("{} is a link to {}, which does not exist", out.path, end.path)
                       : fmt::format("{} does not exist any more", out.path);

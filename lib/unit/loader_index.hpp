@@ -37,6 +37,7 @@ struct Candidate {
   std::string target;     ///< Kind::alias: the other unit's name
   std::string link_text;  ///< of a link: what it says
   bool is_link = false;
+  bool dangling = false;  ///< Kind::bad: a link whose file does not exist
   bool yaml = false;
   WallTime modified;
   std::string problem;  ///< Kind::bad: why, a sentence

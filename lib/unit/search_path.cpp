@@ -146,6 +146,7 @@ SearchPath make_search_path(const SearchPathOptions& options) {
   }
   apply_override(options.override_path, path);
   tidy(path.directories);
+  if (path.config_dir.size() > 1 && path.config_dir.back() == '/') path.config_dir.pop_back();
   tidy(path.preset_dirs);
   put_below(options.root, path);
   return path;

@@ -128,10 +128,9 @@ std::optional<Error> UnitSpec::load_error() const {
       diagnostics.begin(), diagnostics.end(),
       [](const Diagnostic& found) { return found.severity == Diagnostic::Severity::error; });
   if (first == diagnostics.end()) return Error(code, summary + ".");
-  Error error(code, fmt::format("{}: {}", summary, first->message));
-  if (!first->where.file.empty()) error = std::move(error).at(first->where);
-  if (!first->advice.empty()) error = std::move(error).advise(first->advice);
-  return error;
+  Error error = Error(code, fmt::format("{}: {}", summary, first->message)).advise(first->advice);
+  if (first->where.file.empty()) return error;
+  return std::move(error).at(first->where);
 }
 
 }  // namespace pidward::unit
