@@ -186,7 +186,7 @@ Result<std::int64_t> parse_integer(std::string_view text, std::int64_t min, std:
   const std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
   const bool whole =
-      end == digits.data() + digits.size() && !digits.empty() && !digits.starts_with('+');
+      end == digits.data() + digits.size() && !digits.empty() && !text.starts_with("+-");
   if (!whole || error == std::errc::invalid_argument) return not_a(text, "a whole number");
   if (error != std::errc() || number < min || number > max) {
     return not_a(text, fmt::format("a number from {} to {}", min, max));

@@ -64,10 +64,10 @@ Result<Value> parse_secure_bits(std::string_view text, const ParseContext& conte
       known = true;
     }
     if (known) continue;
-    Error error = not_a(word->text, "a secure bit");
-    if (const auto near = nearest.get())
-      error = std::move(error).advise(fmt::format("Did you mean {}?", *near));
-    PIDWARD_CHECK(drop(context, std::move(error)));
+    // advise() hands its own object back, which must not be moved onto itself.
+    const auto near = nearest.get();
+    const std::string advice = near ? fmt::format("Did you mean {}?", *near) : std::string();
+    PIDWARD_CHECK(drop(context, not_a(word->text, "a secure bit").advise(advice)));
   }
 }
 

@@ -51,6 +51,7 @@ std::string_view take_prefixes(std::string_view word, ExecCommand& command, bool
 Status check_program(std::string_view path) {
   if (path.empty())
     return Error(Errc::syntax, "no program is named").advise("Write its path behind the prefix.");
+  if (path == ";") return Error(Errc::syntax, "a ';' has no command in front of it");
   for (const char c : path) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
       return Error(Errc::syntax, "the name of the program has control characters");
