@@ -21,7 +21,7 @@ class StrongId {
   constexpr explicit StrongId(Number number) : number_(number) {}
   [[nodiscard]] constexpr Number number() const { return number_; }
   constexpr explicit operator bool() const { return number_ != 0; }
-  friend constexpr auto operator<=>(StrongId, StrongId) = default;
+  friend constexpr auto operator<=>(StrongId, StrongId) = default;  // NOLINT(modernize-use-nullptr): misread
 
  private:
   Number number_ = 0;

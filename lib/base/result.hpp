@@ -64,7 +64,7 @@ using Status = Result<void>;
 
 #define PIDWARD_CONCAT_(a, b) a##b
 #define PIDWARD_CONCAT(a, b) PIDWARD_CONCAT_(a, b)
-
+// NOLINTBEGIN(bugprone-macro-parentheses): declarations and names cannot stand in parentheses.
 /// `PIDWARD_TRY(auto x, f());` binds the value of f() or returns its error from the current function.
 #define PIDWARD_TRY(declaration, expression) \
   PIDWARD_TRY_(declaration, expression, PIDWARD_CONCAT(pidward_result_, __LINE__))
@@ -72,7 +72,7 @@ using Status = Result<void>;
   auto name = (expression);                         \
   if (!name) return std::move(name).error();        \
   declaration = *std::move(name)
-
+// NOLINTEND(bugprone-macro-parentheses)
 /// `PIDWARD_CHECK(f());` returns f()'s error from the current function, if there is one.
 #define PIDWARD_CHECK(expression)                                              \
   do {                                                                         \
