@@ -1,0 +1,192 @@
+// Traffic: starting the service, or an instance of it for each connection.
+#include <algorithm>
+
+#include <fmt/core.h>
+
+#include "engine/service/machine.hpp"
+#include "engine/socket/machine.hpp"
+
+namespace pidward::engine {
+
+using unit::Directive;
+
+namespace {
+
+/// systemd.socket(5), TriggerLimitIntervalSec= and TriggerLimitBurst=.
+constexpr Duration kTriggerInterval = std::chrono::seconds(2);
+constexpr std::uint32_t kTriggerBurst = 20;
+constexpr std::uint32_t kTriggerBurstAccept = 200;
+
+/// "127.0.0.1" of "1-127.0.0.1:22-127.0.0.1:4711".
+std::string source_of(std::string_view peer) {
+  std::string_view remote = peer.substr(peer.rfind('-') + 1);
+  return std::string(remote.substr(0, remote.rfind(':')));
+}
+
+}  // namespace
+
+/// The service that traffic starts (Accept=no): Service=, or the one of the same name.
+std::optional<UnitId> SocketMachine::service(MachineContext& c) const {
+  for (const UnitId other : c.related(unit::Dependency::Triggers)) {
+    const unit::UnitSpec* spec = c.spec_of(other);
+    if (spec != nullptr && spec->name.type() == unit::UnitType::service) return other;
+  }
+  return std::nullopt;
+}
+
+void SocketMachine::incoming(MachineContext& c, const Incoming& event) {
+  const bool stops = c.job_type() == JobType::stop;
+  const bool trigger = deed(status_.state, SocketHappening::traffic) == SocketDeed::trigger;
+  if (!trigger || stops) {
+    if (event.connection != 0) return refuse(c, event, "the socket is being stopped");
+    if (stops && open_) c.emit(FlushListen{c.id()});
+    return;
+  }
+  if (!within_limit(c)) {
+    c.log(LogLevel::error, "socket-trigger-limit",
+          "More traffic than TriggerLimitBurst= allows; closing the sockets until a restart");
+    if (event.connection != 0) c.emit(CloseConnection{event.connection});
+    return stop_pre(c, "trigger-limit-hit");
+  }
+  if (event.connection != 0) return accept(c, event);
+  happen(c, SocketHappening::traffic);
+}
+
+bool SocketMachine::within_limit(MachineContext& c) {
+  const auto& settings = c.settings();
+  const Duration interval = settings.is_set(Directive::TriggerLimitIntervalSec)
+                                ? settings.span(Directive::TriggerLimitIntervalSec)
+                                : kTriggerInterval;
+  const std::uint32_t usual =
+      settings.boolean(Directive::Accept) ? kTriggerBurstAccept : kTriggerBurst;
+  const std::uint64_t burst = settings.is_set(Directive::TriggerLimitBurst)
+                                  ? settings.number(Directive::TriggerLimitBurst)
+                                  : usual;
+  if (interval == Duration::zero() || burst == 0) return true;
+  return trigger_limit_.below(
+      c.now().mono, interval,
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(burst, UINT32_MAX)));
+}
+
+void SocketMachine::start_service(MachineContext& c) {
+  const auto target = service(c);
+  if (!target) {
+    c.log(LogLevel::error, "socket-no-service", "There is no service for the traffic");
+    return stop_pre(c, "resources");
+  }
+  if (!is_active_or_activating(c.active_state(*target))) {
+    const auto job = c.request(*target, JobType::start, unit::JobMode::replace);
+    if (!job) {
+      c.log(LogLevel::error, "socket-start-failed",
+            fmt::format("The service cannot be started: {}", job.error().to_string()));
+      return stop_pre(c, "resources");
+    }
+  }
+  status_.accepted += 1;
+  c.emit(WatchListen{.unit = c.id(), .watch = false});
+  set_state(c, SocketState::running);
+}
+
+void SocketMachine::refuse(MachineContext& c, const Incoming& event, std::string_view why) {
+  c.emit(CloseConnection{event.connection});
+  status_.refused += 1;
+  c.log(LogLevel::warning, "socket-refused",
+        fmt::format("A connection ({}) is refused: {}", event.peer, why));
+  c.touch();
+}
+
+/// Accept=yes: one instance for this connection.
+void SocketMachine::accept(MachineContext& c, const Incoming& event) {
+  const auto& settings = c.settings();
+  const std::string source = source_of(event.peer);
+  if (connections_.size() >= settings.number(Directive::MaxConnections)) {
+    return refuse(c, event, "MaxConnections= is reached");
+  }
+  const std::uint64_t per_source = settings.number(Directive::MaxConnectionsPerSource);
+  const auto same = std::count_if(connections_.begin(), connections_.end(),
+                                  [&](const Connection& one) { return one.source == source; });
+  if (per_source != 0 && static_cast<std::uint64_t>(same) >= per_source) {
+    return refuse(c, event, "MaxConnectionsPerSource= is reached");
+  }
+  auto pattern = unit::UnitName::parse(std::string(c.spec().name.prefix()) + "@.service");
+  if (!pattern) return refuse(c, event, pattern.error().message());
+  auto name = pattern->with_instance(event.peer);
+  if (!name) name = pattern->with_instance(unit::escape(event.peer));
+  if (!name) return refuse(c, event, name.error().message());
+  status_.accepted += 1;
+  connections_.push_back({event.connection, source, *name, std::nullopt});
+  status_.connections = static_cast<std::uint32_t>(connections_.size());
+  if (const auto loaded = c.load(*name)) return unit_loaded(c, *loaded);
+  c.touch();
+}
+
+void SocketMachine::unit_loaded(MachineContext& context, UnitId loaded) {
+  const unit::UnitSpec* spec = context.spec_of(loaded);
+  if (spec == nullptr) return;
+  const auto waiting =
+      std::find_if(connections_.begin(), connections_.end(),
+                   [&](const Connection& one) { return !one.unit && one.instance == spec->name; });
+  if (waiting == connections_.end()) return;
+  waiting->unit = loaded;
+  hand_over(context, *waiting);
+}
+
+void SocketMachine::hand_over(MachineContext& c, Connection& connection) {
+  const UnitId instance = *connection.unit;
+  auto* machine = dynamic_cast<ServiceMachine*>(c.machine_of(instance));
+  const auto give_up = [&](std::string_view why) {
+    c.log(LogLevel::error, "socket-start-failed",
+          fmt::format("{} cannot be started for a connection: {}", connection.instance.str(), why));
+    status_.refused += 1;
+    forget_instance(c, instance);
+  };
+  if (machine == nullptr) {
+    c.emit(CloseConnection{connection.number});
+    return give_up("it is no service");
+  }
+  machine->take_connection(c.other_context(instance), connection.number);
+  c.relate(c.id(), unit::Dependency::Triggers, instance);
+  const auto job = c.request(instance, JobType::start, unit::JobMode::replace);
+  if (!job) return give_up(job.error().to_string());
+  c.touch();
+}
+
+/// The instance is done, or never began: its connection is closed if nobody took it.
+void SocketMachine::forget_instance(MachineContext& c, UnitId instance) {
+  if (auto* machine = dynamic_cast<ServiceMachine*>(c.machine_of(instance))) {
+    machine->take_connection(c.other_context(instance), 0);
+  }
+  std::erase_if(connections_, [&](const Connection& one) { return one.unit == instance; });
+  status_.connections = static_cast<std::uint32_t>(connections_.size());
+  c.touch();
+}
+
+void SocketMachine::triggered_changed(MachineContext& context, UnitId triggered) {
+  const ActiveState state = context.active_state(triggered);
+  const bool has_job = context.job_type(triggered).has_value();
+  const bool is_instance =
+      std::any_of(connections_.begin(), connections_.end(),
+                  [&](const Connection& one) { return one.unit == triggered; });
+  if (is_instance) {
+    if (is_inactive_or_failed(state) && !has_job) forget_instance(context, triggered);
+    return;
+  }
+  if (context.settings().boolean(Directive::Accept) || service(context) != triggered) return;
+  if (status_.state != SocketState::listening && status_.state != SocketState::running) return;
+  const ServiceStatus* service_status = context.status_of(triggered).service;
+  if (service_status != nullptr && state == ActiveState::failed &&
+      service_status->result == ServiceResult::start_limit_hit) {
+    context.log(LogLevel::error, "socket-service-limit",
+                "The service may not be started any more (its start limit); closing the sockets");
+    return stop_pre(context, "service-start-limit-hit");
+  }
+  if (has_job) return;
+  const bool restarting =
+      service_status != nullptr && service_status->state == ServiceState::auto_restart;
+  if (is_inactive_or_failed(state) || restarting) {
+    return happen(context, SocketHappening::service_down);
+  }
+  if (is_active_or_activating(state)) happen(context, SocketHappening::service_up);
+}
+
+}  // namespace pidward::engine
