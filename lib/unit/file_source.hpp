@@ -1,4 +1,5 @@
-// The window through which the pure unit layer sees files. The runtime gives it the real system, tests a tree in memory.
+// The window through which the pure unit layer sees files. The runtime gives it the real system,
+// tests a tree in memory.
 #pragma once
 
 #include <string>

@@ -11,26 +11,39 @@
 
 namespace pidward::unit {
 
-/// The suffix of a unit's name. pidward manages the first seven; the others are known by name only and resolve to
-/// what is true of the system (a mount point that is mounted, a device node that exists).
+/// The suffix of a unit's name. pidward manages the first seven; the others are known by name only
+/// and resolve to what is true of the system (a mount point that is mounted, a device node that
+/// exists).
 enum class UnitType : std::uint8_t {
-  service, socket, target, timer, path, slice, scope,
-  mount, automount, swap, device,
+  service,
+  socket,
+  target,
+  timer,
+  path,
+  slice,
+  scope,
+  mount,
+  automount,
+  swap,
+  device,
 };
 inline constexpr std::size_t kManagedTypes = 7;
 inline constexpr std::size_t kUnitTypes = 11;
-[[nodiscard]] constexpr bool is_managed(UnitType type) { return static_cast<std::size_t>(type) < kManagedTypes; }
+[[nodiscard]] constexpr bool is_managed(UnitType type) {
+  return static_cast<std::size_t>(type) < kManagedTypes;
+}
 /// "service", without dot.
 std::string_view to_string(UnitType type);
 std::optional<UnitType> parse_unit_type(std::string_view suffix);
 
-/// A valid unit name: PREFIX[@[INSTANCE]].TYPE, at most 255 bytes. Immutable, ordered and hashed by its text.
+/// A valid unit name: PREFIX[@[INSTANCE]].TYPE, at most 255 bytes. Immutable, ordered and hashed by
+/// its text.
 class UnitName {
  public:
   /// Errors: empty, too long, no or unknown suffix, a character outside [A-Za-z0-9:_.\\-@].
   static Result<UnitName> parse(std::string_view text);
-  /// As systemctl completes what a person types: "nginx" is nginx.service, "/dev/sda" a device, "/home" a mount;
-  /// characters that are not allowed are escaped. Globs are not expanded here.
+  /// As systemctl completes what a person types: "nginx" is nginx.service, "/dev/sda" a device,
+  /// "/home" a mount; characters that are not allowed are escaped. Globs are not expanded here.
   static Result<UnitName> mangle(std::string_view text, UnitType default_type = UnitType::service);
 
   [[nodiscard]] const std::string& str() const { return text_; }
@@ -45,7 +58,8 @@ class UnitName {
   [[nodiscard]] bool is_instance() const;
   /// getty@.service of getty@tty1.service. Only for instances.
   [[nodiscard]] UnitName template_name() const;
-  /// This template filled in. Only for templates. Errors: the instance has characters that must be escaped.
+  /// This template filled in. Only for templates. Errors: the instance has characters that must be
+  /// escaped.
   [[nodiscard]] Result<UnitName> with_instance(std::string_view instance) const;
   /// The same stem with another suffix: foo.socket → foo.service.
   [[nodiscard]] UnitName with_type(UnitType type) const;
@@ -59,8 +73,8 @@ class UnitName {
   UnitType type_;
 };
 
-/// systemd-escape(1): '/' becomes '-', everything unusual \xNN. `path`: as --path does (leading, trailing and
-/// doubled slashes go first; "/" is "-").
+/// systemd-escape(1): '/' becomes '-', everything unusual \xNN. `path`: as --path does (leading,
+/// trailing and doubled slashes go first; "/" is "-").
 std::string escape(std::string_view text);
 std::string escape_path(std::string_view path);
 /// The way back. Errors: a broken \x escape.
