@@ -8,10 +8,10 @@ build=$1
 jobs=${2:-$(nproc)}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pidward/tidy
 database=$build/tidy
+mkdir -p "$cache" "$database"
 
 # clang-tidy 14 knows C++23 by its working title, and no compiler launcher.
 prepare() {
-  mkdir -p "$cache" "$database"
   sed -e 's/-std=c++23/-std=c++2b/' -e 's|"command": "[^ ]*/ccache |"command": "|' \
     "$build/compile_commands.json" > "$database/compile_commands.json"
 }
