@@ -87,11 +87,6 @@ class MachineContext {
   /// True when no job is waiting or running, except this unit's own (Type=idle). Otherwise
   /// Machine::jobs_idle() is called, once, when that has become so.
   virtual bool jobs_idle_or_watch() = 0;
-  /// How many starts StartLimitBurst= still allows within its interval, counted now; nothing where
-  /// there is no limit.
-  [[nodiscard]] virtual std::optional<std::uint32_t> start_tries_left() const {
-    return std::nullopt;
-  }
 
   /// Edges of one kind, both written here and elsewhere (Dependency::TriggeredBy: the sockets of a
   /// service).

@@ -52,10 +52,12 @@ void ServiceMachine::schedule_restart(MachineContext& c) {
   status_.restart_at = delay == kInfinity ? MonoTime::max() : saturating_add(c.now().mono, delay);
   set_phase(c, Phase::auto_restart);
   if (delay != kInfinity) c.arm(TimerKind::restart, status_.restart_at);
-  const auto left = c.start_tries_left();
+  const std::uint32_t left = c.status_of(c.id()).start_tries_left;
   std::string tries = "no limit on tries";
-  if (left && *left == 0) tries = "no try left: StartLimitBurst= will refuse it";
-  if (left && *left > 0) tries = fmt::format("{} {} left", *left, *left == 1 ? "try" : "tries");
+  if (left == 0) tries = "no try left: StartLimitBurst= will refuse it";
+  if (left > 0 && left != UINT32_MAX) {
+    tries = fmt::format("{} {} left", left, left == 1 ? "try" : "tries");
+  }
   c.log(LogLevel::info, "service-restart-scheduled",
         fmt::format("Ended with result '{}'; restart number {} comes in {}, {}",
                     to_string(status_.result), status_.restarts + 1, format_span(delay), tries));

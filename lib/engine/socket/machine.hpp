@@ -39,7 +39,7 @@ enum class SocketHappening : std::uint8_t {
   service_up,
 };
 inline constexpr std::size_t kSocketHappenings = 10;
-inline constexpr std::size_t kSocketStates = 13;
+inline constexpr std::size_t kSocketStateCount = 13;
 
 /// What is done about it.
 enum class SocketDeed : std::uint8_t {

@@ -69,12 +69,12 @@ constexpr Rule kRules[] = {
      kDown | kStarting | kStopping | only(running)},
 };
 
-using Table = std::array<std::array<SocketDeed, kSocketHappenings>, kSocketStates>;
+using Table = std::array<std::array<SocketDeed, kSocketHappenings>, kSocketStateCount>;
 
 consteval Table make_table() {
   Table table{};
   for (const Rule& rule : kRules) {
-    for (std::size_t state = 0; state < kSocketStates; ++state) {
+    for (std::size_t state = 0; state < kSocketStateCount; ++state) {
       if ((rule.states >> state) % 2 == 0) continue;
       table.at(state).at(static_cast<std::size_t>(rule.happening)) = rule.deed;
     }
@@ -83,7 +83,7 @@ consteval Table make_table() {
 }
 
 consteval bool every_pair_once() {
-  for (std::size_t state = 0; state < kSocketStates; ++state) {
+  for (std::size_t state = 0; state < kSocketStateCount; ++state) {
     for (std::size_t happening = 0; happening < kSocketHappenings; ++happening) {
       int times = 0;
       for (const Rule& rule : kRules) {
@@ -96,7 +96,7 @@ consteval bool every_pair_once() {
   return true;
 }
 
-static_assert(static_cast<std::size_t>(failed) + 1 == kSocketStates);
+static_assert(static_cast<std::size_t>(failed) + 1 == kSocketStateCount);
 static_assert(static_cast<std::size_t>(SocketHappening::service_up) + 1 == kSocketHappenings);
 static_assert(every_pair_once(), "a state and a happening without a deed, or with two");
 

@@ -82,7 +82,6 @@ class FakeContext : public MachineContext {
     return JobId(7);
   }
   bool jobs_idle_or_watch() override { return jobs_are_idle; }
-  std::optional<std::uint32_t> start_tries_left() const override { return tries_left; }
   std::vector<UnitId> related(unit::Dependency kind) const override {
     const auto found = edges.find(kind);
     return found == edges.end() ? std::vector<UnitId>{} : found->second;
@@ -104,6 +103,7 @@ class FakeContext : public MachineContext {
   UnitStatus status_of(UnitId other) const override {
     UnitStatus status;
     status.id = other;
+    status.start_tries_left = tries_left;
     status.active = active_state(other);
     const auto found = neighbours.find(other);
     if (found == neighbours.end()) return status;
@@ -173,7 +173,7 @@ class FakeContext : public MachineContext {
   std::map<unit::Dependency, std::vector<UnitId>> edges;
   std::map<UnitId, Neighbour> neighbours;
   std::optional<JobType> job;
-  std::optional<std::uint32_t> tries_left;
+  std::uint32_t tries_left = UINT32_MAX;
   std::uint64_t random_value = 0;
   std::uint64_t last_spawn = 0;
   ActiveState state = ActiveState::inactive;
