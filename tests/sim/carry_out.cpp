@@ -57,6 +57,7 @@ void World::on(const engine::Spawn& effect) {
   if (spec->settings.commands(effect.list).size() <= effect.index) {
     fail("a command is spawned that the unit does not have");
   }
+  unanswered_[effect.spawn] = effect.unit;
   if (random_.chance(5)) {
     post(engine::SpawnFailed{effect.spawn, 0, Error(Errc::limit_exceeded, "no processes left")});
     return;
@@ -107,9 +108,13 @@ std::vector<ProcessId> World::alive() const {
 }
 
 bool World::may_be_delivered(const Event& event) const {
-  // What the runtime keeps in order: the ends of a unit's processes are told before its emptiness.
+  // What the runtime keeps in order: the answers to a unit's spawns and the ends of its processes
+  // are told before its emptiness.
   const auto* empty = std::get_if<engine::UnitEmpty>(&event);
   if (empty == nullptr) return true;
+  const bool spawning = std::any_of(unanswered_.begin(), unanswered_.end(),
+                                    [&](const auto& entry) { return entry.second == empty->unit; });
+  if (spawning) return false;
   return std::none_of(processes_.begin(), processes_.end(), [&](const auto& entry) {
     const Process& process = entry.second;
     return process.unit == empty->unit && !process.alive && !process.exit_told;
@@ -226,6 +231,7 @@ void World::on(const engine::UnitRemoved& effect) {
     return exited != nullptr && exited->unit == effect.unit;
   });
   std::erase_if(timers_, [&](const auto& entry) { return entry.first.first == effect.unit; });
+  std::erase_if(unanswered_, [&](const auto& entry) { return entry.second == effect.unit; });
   listening_.erase(effect.unit);
   starts_.erase(effect.unit);
 }

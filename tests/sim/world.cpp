@@ -90,7 +90,7 @@ void World::step() {
 }
 
 void World::deliver(std::size_t index) {
-  const Event event = pending_[index];
+  Event event = pending_[index];
   if (!may_be_delivered(event)) return;
   pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(index));
   if (const auto* empty = std::get_if<engine::UnitEmpty>(&event)) {
@@ -98,16 +98,30 @@ void World::deliver(std::size_t index) {
     if (!alive_in(empty->unit).empty()) return;
     watched_empty_.erase(empty->unit);
   }
+  if (const auto* found = std::get_if<engine::MainProcessFound>(&event)) {
+    // What is found is alive, or its end is still to be told.
+    const auto at = processes_.find(found->process);
+    if (at == processes_.end() || at->second.exit_told) {
+      event = engine::MainProcessMissing{found->unit, Error(Errc::no_such_process, "it is dead")};
+    }
+  }
   if (const auto* exited = std::get_if<engine::ProcessExited>(&event)) {
-    processes_.at(exited->process).exit_told = true;
+    const auto at = processes_.find(exited->process);
+    if (at != processes_.end()) at->second.exit_told = true;
     say(fmt::format("exit of {} in {}: {}", exited->process.number(), exited->unit.number(),
                     exited->status.to_string()));
   } else {
     say(fmt::format("event {}", event.index()));
   }
+  if (const auto* ran = std::get_if<engine::Executed>(&event)) unanswered_.erase(ran->spawn);
+  if (const auto* never = std::get_if<engine::SpawnFailed>(&event)) {
+    unanswered_.erase(never->spawn);
+  }
   tell(event);
   if (const auto* spawned = std::get_if<engine::Spawned>(&event)) {
-    Process& process = processes_.at(spawned->process);
+    const auto at = processes_.find(spawned->process);
+    if (at == processes_.end()) return;
+    Process& process = at->second;
     if (process.alive && random_.chance(6)) {
       process.alive = false;
       process.exit_told = true;

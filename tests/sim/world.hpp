@@ -133,6 +133,7 @@ class World {
   std::set<JobId> alive_jobs_;      ///< added and not removed, by effects alone
   std::set<JobId> unordered_jobs_;  ///< asked for with ignore-dependencies
   std::map<UnitId, std::vector<MonoTime>> starts_;
+  std::map<SpawnId, UnitId> unanswered_;  ///< spawns whose program neither runs nor failed yet
   std::set<UnitId> watched_empty_, listening_;
   std::set<SpawnId> seen_spawns_;
   std::uint64_t last_generation_ = 0;
