@@ -217,6 +217,13 @@ TEST(Fragment, FillsTemplatesInDependenciesWithTheOwnInstance) {
               ElementsAre("After db@web.service"));
 }
 
+TEST(Fragment, DoesNotJudgeInATemplateWhatNeedsAnInstance) {
+  const std::string text = "[Unit]\nBindsTo=%i.device\n[Service]\nUser=%i\n";
+  EXPECT_THAT(Unit("web@.service").read(text).said(), IsEmpty());
+  EXPECT_THAT(Unit("web@a:b.service").read(text).said(),
+              ElementsAre(HasSubstr("error 4:6 User=: 'a:b' is not")));
+}
+
 TEST(Fragment, DoesNotDependOnItself) {
   Unit unit;
   unit.read("[Unit]\nAfter=web.service b.service\n");

@@ -97,6 +97,12 @@ std::size_t list_size(const Value& value) {
       value);
 }
 
+/// In a template such a value cannot be judged before there is an instance.
+bool needs_instance(std::string_view text) {
+  return text.find("%i") != std::string_view::npos || text.find("%I") != std::string_view::npos ||
+         text.find("%f") != std::string_view::npos;
+}
+
 std::string_view shortened(std::string_view text) {
   return text.substr(0, 64);
 }
@@ -214,6 +220,10 @@ void Applier::parse_and_store(Section section, const Row& row, const IniAssignme
   parse.line = assignment.value_at.line;
   parse.notes = &notes;
   auto value = parse_value(row, assignment.value, parse);
+  if (context_.name.is_template() && needs_instance(assignment.value)) {
+    notes.clear();
+    if (!value) return;
+  }
   const bool fatal = failure_is_fatal(row, assignment.value);
   for (ParseNote& note : notes) {
     // A command with '-' in front that cannot be read is dropped on purpose.
