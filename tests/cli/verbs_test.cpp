@@ -1,0 +1,187 @@
+// pidwardctl against the real daemon: what every verb prints and its exit code.
+#include <nlohmann/json.hpp>
+
+#include "support/daemon_fixture.hpp"
+
+namespace pidward::test {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kSleeper =
+    "[Unit]\nDescription=Sleeps\n[Service]\nExecStart=/bin/sleep "
+    "infinity\n[Install]\nWantedBy=multi-user.target\n";
+constexpr const char* kFailing =
+    "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo the disk is full; exit 3'\n";
+
+class CommandLine : public DaemonFixture {
+ protected:
+  void SetUp() override {
+    unit("web.service", kSleeper);
+    unit("bad.service", kFailing);
+    start();
+  }
+};
+
+TEST_F(CommandLine, StartsAndStopsByShortName) {
+  const CtlResult started = ctl({"start", "web"});
+  EXPECT_EQ(started.code, 0) << started.err;
+  EXPECT_EQ(ctl({"is-active", "web"}).out, "active\n");
+  EXPECT_EQ(ctl({"is-active", "web"}).code, 0);
+  EXPECT_EQ(ctl({"restart", "web"}).code, 0);
+  EXPECT_EQ(ctl({"try-restart", "web"}).code, 0);
+  EXPECT_EQ(ctl({"reload-or-restart", "web"}).code, 0);
+  EXPECT_EQ(ctl({"try-reload-or-restart", "web"}).code, 0);
+  EXPECT_EQ(ctl({"stop", "web"}).code, 0);
+  EXPECT_EQ(ctl({"is-active", "web"}).code, 3);
+  EXPECT_EQ(ctl({"is-active", "-q", "web"}).out, "");
+}
+
+TEST_F(CommandLine, SaysWhyAStartFailed) {
+  const CtlResult result = ctl({"start", "bad"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_NE(result.err.find("bad.service"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("exit-code"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("status=3"), std::string::npos) << result.err;
+  EXPECT_EQ(ctl({"is-failed", "bad"}).code, 0);
+  EXPECT_EQ(ctl({"status", "bad"}).code, 3);
+  EXPECT_EQ(ctl({"reset-failed", "bad"}).code, 0);
+  EXPECT_EQ(ctl({"is-failed", "bad"}).code, 1);
+}
+
+TEST_F(CommandLine, HasSystemctlsExitCodes) {
+  EXPECT_EQ(ctl({"start", "missing"}).code, 5);
+  EXPECT_EQ(ctl({"stop", "missing"}).code, 5);
+  EXPECT_EQ(ctl({"status", "missing"}).code, 4);
+  EXPECT_EQ(ctl({"status", "web"}).code, 3);
+  ctl({"start", "web"});
+  EXPECT_EQ(ctl({"status", "web"}).code, 0);
+  EXPECT_EQ(ctl({"reload", "web"}).code, 3);
+  EXPECT_EQ(ctl({"isolate", "web.service"}).code, 4);
+  EXPECT_EQ(ctl({"cancel", "4711"}).code, 1);
+  EXPECT_EQ(ctl({"cat", "missing"}).code, 1);
+  EXPECT_EQ(ctl({"kill", "-s", "NOSUCH", "web"}).code, 1);
+  EXPECT_EQ(ctl({"levitate", "web"}).code, 1);
+  EXPECT_EQ(ctl({"--levitate"}).code, 1);
+  EXPECT_EQ(ctl({"--help"}).code, 0);
+  EXPECT_EQ(ctl({"--version"}).out, "pidward " PIDWARD_VERSION "\n");
+}
+
+TEST_F(CommandLine, ShowsStatusProcessesAndProperties) {
+  ctl({"start", "web"});
+  const CtlResult status = ctl({"status", "web"});
+  EXPECT_NE(status.out.find("web.service - Sleeps"), std::string::npos) << status.out;
+  EXPECT_NE(status.out.find("active (running)"), std::string::npos);
+  EXPECT_NE(status.out.find("Main PID"), std::string::npos);
+  EXPECT_EQ(status.out.find('\x1b'), std::string::npos);
+  const std::string pid = ctl({"show", "-p", "MainPID", "--value", "web"}).out;
+  EXPECT_NE(ctl({"status", pid.substr(0, pid.size() - 1)}).out.find("web.service"),
+            std::string::npos);
+  EXPECT_EQ(ctl({"show", "-p", "ActiveState,SubState", "web"}).out,
+            "ActiveState=active\nSubState=running\n");
+  const CtlResult processes = ctl({"ps", "web"});
+  EXPECT_NE(processes.out.find("sleep infinity"), std::string::npos) << processes.out;
+  EXPECT_EQ(ctl({"features"}).code, 0);
+  EXPECT_EQ(ctl({"status"}).code, 0);
+  EXPECT_EQ(ctl({"is-system-running"}).out, "running\n");
+}
+
+TEST_F(CommandLine, ListsAsTablesAndAsJson) {
+  ctl({"start", "web"});
+  EXPECT_NE(ctl({"list-units"}).out.find("web.service"), std::string::npos);
+  EXPECT_EQ(ctl({"list-units", "-t", "socket", "--no-legend"}).out, "");
+  const json units = json::parse(ctl({"list-units", "--json", "web*"}).out);
+  ASSERT_EQ(units.size(), 1U);
+  EXPECT_EQ(units[0]["active"], "active");
+  const json files = json::parse(ctl({"list-unit-files", "--json", "web"}).out);
+  ASSERT_EQ(files.size(), 1U);
+  EXPECT_EQ(files[0]["state"], "disabled");
+  EXPECT_EQ(json::parse(ctl({"list-jobs", "--json"}).out), json::array());
+  EXPECT_EQ(json::parse(ctl({"ps", "--json", "web"}).out)[0]["role"], "main");
+  EXPECT_EQ(json::parse(ctl({"show", "--json", "web"}).out)["Id"], "web.service");
+  EXPECT_EQ(json::parse(ctl({"status", "--json", "web"}).out)[0]["SubState"], "running");
+  EXPECT_EQ(ctl({"list-dependencies", "web"}).code, 0);
+}
+
+TEST_F(CommandLine, TakesGlobsForLoadedUnits) {
+  ctl({"start", "web"});
+  EXPECT_EQ(ctl({"stop", "w*b.service"}).code, 0);
+  EXPECT_EQ(ctl({"is-active", "web"}).code, 3);
+}
+
+TEST_F(CommandLine, EnablesMasksAndReverts) {
+  EXPECT_EQ(ctl({"is-enabled", "web"}).code, 1);
+  const CtlResult enabled = ctl({"enable", "--now", "web"});
+  EXPECT_EQ(enabled.code, 0) << enabled.err;
+  EXPECT_EQ(ctl({"is-enabled", "web"}).out, "enabled\n");
+  EXPECT_EQ(ctl({"is-active", "web"}).code, 0);
+  EXPECT_EQ(ctl({"reenable", "web"}).code, 0);
+  EXPECT_EQ(ctl({"disable", "--now", "web"}).code, 0);
+  EXPECT_EQ(ctl({"is-enabled", "web"}).out, "disabled\n");
+  EXPECT_EQ(ctl({"is-active", "web"}).code, 3);
+  EXPECT_EQ(ctl({"mask", "--runtime", "bad"}).code, ctl({"unmask", "--runtime", "bad"}).code);
+}
+
+TEST_F(CommandLine, KeepsAnEnvironment) {
+  EXPECT_EQ(ctl({"set-environment", "COLOUR=green"}).code, 0);
+  EXPECT_NE(ctl({"show-environment"}).out.find("COLOUR=green\n"), std::string::npos);
+  EXPECT_EQ(ctl({"unset-environment", "COLOUR"}).code, 0);
+  EXPECT_EQ(ctl({"show-environment"}).out.find("COLOUR"), std::string::npos);
+  EXPECT_EQ(ctl({"set-environment", "nothing"}).code, 1);
+}
+
+TEST_F(CommandLine, TellsThatAFileChangedAndWhatIsWrongInIt) {
+  ctl({"start", "web"});
+  unit("web.service", std::string(kSleeper) + "[Service]\nRestrat=always\n");
+  const CtlResult reloaded = ctl({"daemon-reload"});
+  EXPECT_EQ(reloaded.code, 0);
+  EXPECT_NE(reloaded.err.find("web.service:8"), std::string::npos) << reloaded.err;
+  EXPECT_NE(ctl({"cat", "web"}).out.find("# " + directory.path("units/web.service")),
+            std::string::npos);
+}
+
+TEST_F(CommandLine, EditsADropIn) {
+  const CtlResult edited =
+      ctl({"edit", "web"}, {}, {"PIDWARD_EDITOR=printf '[Unit]\\nDescription=Edited\\n' >"});
+  EXPECT_EQ(edited.code, 0) << edited.err;
+  EXPECT_EQ(ctl({"show", "-p", "Description", "--value", "web"}).out, "Edited\n");
+  EXPECT_EQ(ctl({"revert", "web"}).code, 0);
+  EXPECT_EQ(ctl({"show", "-p", "Description", "--value", "web"}).out, "Sleeps\n");
+}
+
+TEST_F(CommandLine, RefusesChangesByStrangers) {
+  const CtlResult refused = ctl({"start", "web"}, 65534);
+  EXPECT_EQ(refused.code, 4);
+  EXPECT_NE(refused.err.find("65534"), std::string::npos) << refused.err;
+  EXPECT_EQ(ctl({"status", "web"}, 65534).code, 3);
+  EXPECT_EQ(ctl({"daemon-reload"}, 65534).code, 4);
+  EXPECT_EQ(ctl({"list-units"}, 65534).code, 0);
+}
+
+TEST_F(CommandLine, ShowsTheLog) {
+  ctl({"start", "bad"});
+  const CtlResult log = ctl({"logs", "bad"});
+  EXPECT_EQ(log.code, 0) << log.err;
+  EXPECT_NE(log.out.find("the disk is full"), std::string::npos) << log.out;
+}
+
+TEST_F(CommandLine, EndsTheDaemonWithACode) {
+  EXPECT_EQ(ctl({"exit", "256"}).code, 1);
+  EXPECT_EQ(ctl({"exit", "7"}).code, 0);
+  const auto status = daemon().wait();
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->code, 7);
+}
+
+TEST(CommandLineWithoutDaemon, SaysWhereItLooked) {
+  const TemporaryDirectory directory;
+  auto run = Program::start(
+      {.arguments = {PIDWARDCTL_PROGRAM, "--runtime-dir", directory.path(), "start", "x"},
+       .err = directory.path("err")});
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run->wait()->code, 1);
+  EXPECT_NE(directory.read("err").find(directory.path("private")), std::string::npos);
+}
+
+}  // namespace
+}  // namespace pidward::test
