@@ -138,6 +138,10 @@ class Machine {
   /// run were found in it, and what becomes of them is the machine's to say (a service ends them
   /// first). From activating (auto-restart, say) nothing was checked again.
   virtual StartOutcome start(MachineContext& context, std::uint32_t leftovers) = 0;
+  /// True in activating when nothing is under way and start() begins from the top
+  /// (RestartMode=direct after its delay): limits, conditions and preparation are as for an
+  /// inactive unit.
+  [[nodiscard]] virtual bool starts_afresh() const { return false; }
   /// Whether start() from inactive needs PrepareStart (conditions apart): units with a control
   /// group.
   [[nodiscard]] virtual bool needs_preparation() const { return false; }

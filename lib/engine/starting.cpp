@@ -75,7 +75,9 @@ void Core::run_start(Unit& unit, Job& job) {
   if (!is_external(unit) && unit.spec->load_state != unit::LoadState::loaded) {
     return finish(job.id, JobResult::failed, true);
   }
-  if (state == ActiveState::activating) return begin_start(unit, 0);
+  if (state == ActiveState::activating && !unit.machine->starts_afresh()) {
+    return begin_start(unit, 0);
+  }
   if (unit.type() == unit::UnitType::scope && unit.inactive_enter.mono != MonoTime{}) {
     return finish(job.id, JobResult::once, true);
   }
@@ -115,6 +117,11 @@ void Core::prepared(const StartPrepared& answer) {
   unit->preparing = false;
   const auto put_back = [&](JobResult result) {
     emit(CleanUp{unit->id, false});
+    // One that waited to be restarted does not go on waiting.
+    if (unit->machine->starts_afresh()) {
+      UnitContext context(*this, *unit);
+      unit->machine->stop(context);
+    }
     finish(unit->job->id, result, true);
   };
   if (!wanted) {

@@ -48,6 +48,9 @@ class ServiceMachine final : public Machine {
   [[nodiscard]] std::string_view sub() const override;
   StartOutcome start(MachineContext& context, std::uint32_t leftovers) override;
   [[nodiscard]] bool needs_preparation() const override { return true; }
+  [[nodiscard]] bool starts_afresh() const override {
+    return phase_ == Phase::auto_restart && restart_is_due_;
+  }
   void stop(MachineContext& context) override;
   void reload(MachineContext& context) override;
   [[nodiscard]] bool can_reload(const unit::UnitSpec& spec) const override;

@@ -209,7 +209,9 @@ TEST(ServiceRestart, PassesThroughFailedOrSkipsItAsRestartModeSays) {
   for (const auto& [state, flags] : direct.context.changes) {
     EXPECT_FALSE(is_inactive_or_failed(state));
   }
+  EXPECT_FALSE(direct.machine.starts_afresh()) << "the delay is not over";
   direct.fire(TimerKind::restart);
+  EXPECT_TRUE(direct.machine.starts_afresh());
   EXPECT_EQ(direct.context.requests.back().second, JobType::start);
   EXPECT_EQ(direct.start().kind, StartOutcome::Kind::begun);
   direct.spawned();
