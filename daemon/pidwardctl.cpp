@@ -87,11 +87,12 @@ void add_options(CLI::App& app, Options& o, bool& system, bool& no_pager, std::s
   app.add_flag("--force", o.force, "Replace links that are in the way");
   app.add_flag("--no-reload", o.no_reload, "Do not reload the daemon after changing links");
   app.add_option("--preset-mode", o.preset_mode, "full, enable-only or disable-only");
-  app.add_option("-p,--property", o.properties, "Show these properties only");
+  app.add_option("-p,--property", o.properties, "Show these properties only")
+      ->allow_extra_args(false);
   app.add_flag("--value", o.value, "Show values without names");
   app.add_flag("-a,--all", o.all, "Show everything, also what is inactive or empty");
-  app.add_option("-t,--type", o.types, "Show units of these types only");
-  app.add_option("--state", o.states, "Show units in these states only");
+  app.add_option("-t,--type", o.types, "Show units of these types only")->allow_extra_args(false);
+  app.add_option("--state", o.states, "Show units in these states only")->allow_extra_args(false);
   app.add_flag("--failed", o.failed, "Show failed units only");
   app.add_option("-n,--lines", o.lines, "Number of log lines");
   app.add_flag("-f,--follow", o.follow, "Go on with new lines as they come");
