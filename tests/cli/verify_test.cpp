@@ -65,6 +65,23 @@ TEST(Verify, KnowsUnitsByNameAndYaml) {
   EXPECT_EQ(verify(directory, {directory.path("nothing.service")}).code, 1);
 }
 
+TEST(Verify, FailsForALineThatIsLeftOut) {
+  const TemporaryDirectory directory;
+  const std::string file =
+      directory.write("odd.service", "[Service]\nExecStart=/bin/true\nRestart=sometimes\n");
+  EXPECT_EQ(verify(directory, {file}).code, 1);
+}
+
+TEST(Verify, OnlyWarnsOfDirectivesWithoutEffectYet) {
+  const TemporaryDirectory directory;
+  const std::string file =
+      directory.write("early.service", "[Service]\nExecStart=/bin/true\nDynamicUser=yes\n");
+  const Verdict verdict = verify(directory, {file});
+  EXPECT_EQ(verdict.code, 0) << verdict.out;
+  EXPECT_NE(verdict.out.find("early.service:3"), std::string::npos) << verdict.out;
+  EXPECT_NE(verdict.out.find("warning"), std::string::npos) << verdict.out;
+}
+
 TEST(Verify, PrintsJson) {
   const TemporaryDirectory directory;
   const std::string file =
