@@ -27,7 +27,8 @@ Without --cmd it builds and runs the kernel self-test of tests/kernel.
   --append WORDS     add to the kernel command line
   --smp N            CPUs of the guest (2)
   --mem MIB          its memory (1024; 3072 with the debug kernel)
-  --timeout SECONDS  end everything after that long (600)
+  --timeout SECONDS  end everything after that long (900; longer with the debug
+                     kernel and with --stress)
   --stress SECONDS   run the stress of tests/kernel for that long
   --work DIR         keep the packed files, console.log and dmesg there
   -h, --help         this text
@@ -63,7 +64,7 @@ kernel=patched
 cmd=
 smp=2
 mem=
-limit=600
+limit=
 stress=
 append=
 work=
@@ -136,10 +137,11 @@ patched | off | debug)
 	;;
 esac
 [ -f "$image" ] || die "no kernel image '$image'"
-if [ -z "$mem" ]; then
-	mem=1024
-	[ "$kernel" = debug ] && mem=3072
-fi
+# The debug kernel is several times slower, and wants memory for its shadow.
+slower=1
+[ "$kernel" = debug ] && slower=3
+: "${mem:=$((1024 * slower))}"
+: "${limit:=$((900 * slower + ${stress:-0} * 2))}"
 
 if [ -n "$work" ]; then
 	mkdir -p "$work"
@@ -225,14 +227,15 @@ done
 if [ -z "$cmd" ]; then
 	need cc gcc
 	cc -std=gnu11 -O2 -Wall -Wextra -static -pthread \
-		-o "$root/usr/bin/pidfs-test" "$top/tests/kernel/pidfs_test.c" ||
+		-o "$root/usr/bin/pidfs_test" "$top/tests/kernel/pidfs_test.c" ||
 		die "cannot build the self-test"
-	cmd=pidfs-test
+	cmd=pidfs_test
 	case $kernel in
-	patched | debug) cmd="pidfs-test --expect patched" ;;
-	off) cmd="pidfs-test --expect off" ;;
+	patched) cmd="pidfs_test --expect patched" ;;
+	debug) cmd="pidfs_test --expect patched --count 20000" ;;
+	off) cmd="pidfs_test --expect off" ;;
 	esac
-	[ -n "$stress" ] && cmd="pidfs-test --stress $stress"
+	[ -n "$stress" ] && cmd="pidfs_test --stress $stress"
 elif [ -n "$stress" ]; then
 	die "--stress and --cmd exclude each other"
 fi
