@@ -9,7 +9,9 @@ using Build = SpecBuilder;
 class Dependencies : public EngineTest {};
 
 TEST_F(Dependencies, RequiresAndAfterStartTheOtherFirst) {
-  add({Build("a.service").with(Dependency::Requires, "b.service").with(Dependency::After, "b.service"),
+  add({Build("a.service")
+           .with(Dependency::Requires, "b.service")
+           .with(Dependency::After, "b.service"),
        Build("b.service").type(ServiceType::notify)});
   const JobId job = start("a.service");
   EXPECT_EQ(started_, std::vector<std::string>{"b.service"});
@@ -21,7 +23,9 @@ TEST_F(Dependencies, RequiresAndAfterStartTheOtherFirst) {
 }
 
 TEST_F(Dependencies, RequiresFailsTheDependentWithResultDependency) {
-  add({Build("a.service").with(Dependency::Requires, "b.service").with(Dependency::After, "b.service"),
+  add({Build("a.service")
+           .with(Dependency::Requires, "b.service")
+           .with(Dependency::After, "b.service"),
        Build("b.service").type(ServiceType::oneshot)});
   const JobId job = start("a.service");
   exit_main("b.service", 1);
@@ -30,8 +34,12 @@ TEST_F(Dependencies, RequiresFailsTheDependentWithResultDependency) {
 }
 
 TEST_F(Dependencies, FailureSpreadsThroughAWholeChain) {
-  add({Build("a.service").with(Dependency::Requires, "b.service").with(Dependency::After, "b.service"),
-       Build("b.service").with(Dependency::BindsTo, "c.service").with(Dependency::After, "c.service"),
+  add({Build("a.service")
+           .with(Dependency::Requires, "b.service")
+           .with(Dependency::After, "b.service"),
+       Build("b.service")
+           .with(Dependency::BindsTo, "c.service")
+           .with(Dependency::After, "c.service"),
        Build("c.service").type(ServiceType::oneshot)});
   const JobId job = start("a.service");
   const JobId middle = job_of("b.service");
@@ -68,7 +76,9 @@ TEST_F(Dependencies, AWantedUnitWhoseRequirementIsMissingIsLeftOut) {
 }
 
 TEST_F(Dependencies, RequisiteFailsAtOnceWhenTheOtherIsNotUp) {
-  add({Build("a.service").with(Dependency::Requisite, "b.service").with(Dependency::After, "b.service"),
+  add({Build("a.service")
+           .with(Dependency::Requisite, "b.service")
+           .with(Dependency::After, "b.service"),
        Build("b.service")});
   EXPECT_EQ(result(start("a.service")), JobResult::dependency);
   EXPECT_EQ(state("b.service"), ActiveState::inactive);
@@ -77,7 +87,9 @@ TEST_F(Dependencies, RequisiteFailsAtOnceWhenTheOtherIsNotUp) {
 }
 
 TEST_F(Dependencies, StoppingARequiredUnitStopsItsDependents) {
-  add({Build("a.service").with(Dependency::Requires, "b.service").with(Dependency::After, "b.service"),
+  add({Build("a.service")
+           .with(Dependency::Requires, "b.service")
+           .with(Dependency::After, "b.service"),
        Build("b.service")});
   start("a.service");
   stop("b.service");
@@ -93,7 +105,9 @@ TEST_F(Dependencies, RequiresDoesNotFollowWhenTheOtherEndsByItself) {
 }
 
 TEST_F(Dependencies, BindsToFollowsWhenTheOtherEndsByItself) {
-  add({Build("a.service").with(Dependency::BindsTo, "b.service").with(Dependency::After, "b.service"),
+  add({Build("a.service")
+           .with(Dependency::BindsTo, "b.service")
+           .with(Dependency::After, "b.service"),
        Build("b.service")});
   start("a.service");
   exit_main("b.service", 0);
@@ -215,8 +229,10 @@ TEST_F(Dependencies, PropagatesStopToStopsTheOther) {
 }
 
 TEST_F(Dependencies, PropagatesReloadToReloadsWhatRuns) {
-  add({Build("a.service").reloadable().with(Dependency::PropagatesReloadTo, "b.service"),
-       Build("b.service").reloadable(), });
+  add({
+      Build("a.service").reloadable().with(Dependency::PropagatesReloadTo, "b.service"),
+      Build("b.service").reloadable(),
+  });
   start("a.service");
   start("b.service");
   ask("a.service", JobType::reload);
@@ -228,14 +244,17 @@ TEST_F(Dependencies, PropagatesReloadToReloadsWhatRuns) {
 }
 
 TEST_F(Dependencies, AMountThatOnlyAPathAsksForMayBeMissing) {
-  add({Build("a.service").with(Dependency::Requires, "data.mount", unit::Origin::implicit)
+  add({Build("a.service")
+           .with(Dependency::Requires, "data.mount", unit::Origin::implicit)
            .with(Dependency::After, "data.mount", unit::Origin::implicit)});
   handle(ExternalState{id("data.mount"), false});
   EXPECT_EQ(result(start("a.service")), JobResult::done);
 }
 
 TEST_F(Dependencies, AMountThatIsRequiredByNameMustBeThere) {
-  add({Build("a.service").with(Dependency::Requires, "data.mount").with(Dependency::After, "data.mount")});
+  add({Build("a.service")
+           .with(Dependency::Requires, "data.mount")
+           .with(Dependency::After, "data.mount")});
   const JobId job = start("a.service");
   handle(ExternalState{id("data.mount"), false});
   EXPECT_EQ(result(job), JobResult::dependency);

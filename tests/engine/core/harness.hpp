@@ -176,7 +176,7 @@ class EngineTest : public ::testing::Test {
   std::vector<std::string> logs_;
   std::vector<SystemAction> actions_;
   std::vector<unit::UnitName> removed_;
-  bool obedient_ = true;        ///< processes end when signalled
+  bool obedient_ = true;  ///< processes end when signalled
   bool conditions_hold_ = true;
   bool asserts_hold_ = true;
   bool answers_prepare_ = true;

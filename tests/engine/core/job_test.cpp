@@ -70,7 +70,8 @@ TEST(JobTypes, CollapseByTheStateOfTheUnit) {
     EXPECT_EQ(collapse(reload_or_start, down), start);
     EXPECT_EQ(collapse(restart, down), restart);
   }
-  for (const ActiveState up : {ActiveState::active, ActiveState::reloading, ActiveState::activating}) {
+  for (const ActiveState up :
+       {ActiveState::active, ActiveState::reloading, ActiveState::activating}) {
     EXPECT_EQ(collapse(try_restart, up), restart);
     EXPECT_EQ(collapse(try_reload, up), reload);
     EXPECT_EQ(collapse(reload_or_start, up), reload);

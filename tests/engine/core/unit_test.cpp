@@ -1,0 +1,163 @@
+// Conditions, limits, timeouts, actions, reloading and collecting.
+#include "engine/core/harness.hpp"
+
+namespace pidward::engine::testing {
+namespace {
+
+using Build = SpecBuilder;
+using std::chrono::seconds;
+
+class Units : public EngineTest {};
+
+TEST_F(Units, AConditionThatDoesNotHoldSkipsTheStartWell) {
+  add({Build("a.service")});
+  conditions_hold_ = false;
+  EXPECT_EQ(result(start("a.service")), JobResult::done);
+  EXPECT_EQ(state("a.service"), ActiveState::inactive);
+  EXPECT_TRUE(started_.empty());
+  EXPECT_NE(logs().find("ConditionPathExists=/x"), std::string::npos);
+  EXPECT_FALSE(engine_.status(id("a.service")).condition_result);
+}
+
+TEST_F(Units, AnAssertThatDoesNotHoldFailsTheJob) {
+  add({Build("a.service")});
+  asserts_hold_ = false;
+  EXPECT_EQ(result(start("a.service")), JobResult::assert);
+}
+
+TEST_F(Units, AStopWhileTheStartIsPreparedWins) {
+  add({Build("a.service")});
+  answers_prepare_ = false;
+  const JobId job = start("a.service");
+  EXPECT_EQ(result(stop("a.service")), JobResult::done);
+  EXPECT_EQ(result(job), JobResult::canceled);
+  handle(StartPrepared{id("a.service")});
+  EXPECT_TRUE(started_.empty());
+}
+
+TEST_F(Units, TheStartLimitRefusesOneStartTooMany) {
+  add({Build("a.service")
+           .set(Directive::StartLimitBurst, std::uint64_t{2})
+           .set(Directive::StartLimitIntervalSec, Duration(seconds(10)))
+           .set(Directive::StartLimitAction,
+                static_cast<std::int64_t>(unit::EmergencyAction::reboot))});
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(result(start("a.service")), JobResult::done);
+    exit_main("a.service", 0);
+  }
+  EXPECT_EQ(engine_.status(id("a.service")).start_tries_left, 0U);
+  EXPECT_EQ(result(start("a.service")), JobResult::failed);
+  EXPECT_EQ(state("a.service"), ActiveState::failed);
+  ASSERT_EQ(actions_.size(), 1U);
+  EXPECT_EQ(actions_[0].action, unit::EmergencyAction::reboot);
+  now_.mono += seconds(11);
+  EXPECT_EQ(result(start("a.service")), JobResult::done);
+}
+
+TEST_F(Units, ResetFailedForgetsTheStartLimit) {
+  add({Build("a.service").set(Directive::StartLimitBurst, std::uint64_t{1})});
+  start("a.service");
+  exit_main("a.service", 1);
+  EXPECT_EQ(result(start("a.service")), JobResult::failed);
+  Effects effects;
+  EXPECT_TRUE(engine_.reset_failed(id("a.service"), now_, effects));
+  EXPECT_EQ(state("a.service"), ActiveState::inactive);
+  EXPECT_EQ(result(start("a.service")), JobResult::done);
+}
+
+TEST_F(Units, AJobThatTakesTooLongTimesOut) {
+  add({Build("a.service")
+           .with(Dependency::After, "b.service")
+           .set(Directive::JobTimeoutSec, Duration(seconds(5))),
+       Build("b.service").type(ServiceType::notify)});
+  start("b.service");
+  const JobId job = start("a.service");
+  elapse("a.service", TimerKind::job);
+  EXPECT_EQ(result(job), JobResult::timeout);
+  EXPECT_TRUE(job_of("b.service"));
+}
+
+TEST_F(Units, FailureAndSuccessActionsAreAskedFor) {
+  add({Build("a.service")
+           .set(Directive::FailureAction, static_cast<std::int64_t>(unit::EmergencyAction::exit))
+           .set(Directive::FailureActionExitStatus, std::int64_t{7})
+           .set(Directive::SuccessAction,
+                static_cast<std::int64_t>(unit::EmergencyAction::poweroff))});
+  start("a.service");
+  exit_main("a.service", 1);
+  start("a.service");
+  exit_main("a.service", 0);
+  ASSERT_EQ(actions_.size(), 2U);
+  EXPECT_EQ(actions_[0].exit_status, 7);
+  EXPECT_EQ(actions_[1].action, unit::EmergencyAction::poweroff);
+}
+
+TEST_F(Units, AStaleTimerIsIgnored) {
+  add({Build("a.service").type(ServiceType::notify)});
+  const JobId job = start("a.service");
+  handle(TimerFired{id("a.service"), TimerKind::operation, 999'999});
+  EXPECT_TRUE(engine_.job(job));
+}
+
+TEST_F(Units, ATimerStartsItsUnitAgainAndAgain) {
+  const std::vector<unit::Trigger> triggers{{"OnActiveSec", seconds(5), {}},
+                                            {"OnUnitInactiveSec", seconds(7), {}}};
+  add({Build("a.timer").with(Dependency::Triggers, "a.service").set(unit::kTimerStore, triggers),
+       Build("a.service")});
+  start("a.timer");
+  elapse("a.timer", TimerKind::trigger);
+  EXPECT_TRUE(is_active("a.service"));
+  exit_main("a.service", 0);
+  const MonoTime ended = now_.mono;
+  elapse("a.timer", TimerKind::trigger);
+  EXPECT_EQ(now_.mono, ended + seconds(7));
+  EXPECT_TRUE(is_active("a.service"));
+  stop("a.timer");
+  EXPECT_FALSE(is_armed("a.timer", TimerKind::trigger));
+}
+
+TEST_F(Units, APathUnitIsRefusedWithASentence) {
+  add({Build("a.path")});
+  EXPECT_EQ(result(start("a.path")), JobResult::unsupported);
+  EXPECT_NE(logs().find("does not watch paths"), std::string::npos);
+}
+
+TEST_F(Units, ReloadKeepsWhatRunsAndForgetsWhatIsGone) {
+  add({Build("a.service"), Build("b.service"), Build("c.service")});
+  start("a.service");
+  start("b.service");
+  const UnitId kept = id("a.service");
+  reload({Build("a.service").with(Dependency::Requires, "b.service")});
+  EXPECT_EQ(id("a.service"), kept);
+  EXPECT_TRUE(is_active("a.service"));
+  EXPECT_EQ(engine_.spec(id("b.service"))->load_state, LoadState::not_found);
+  EXPECT_FALSE(engine_.find(named("c.service")));
+  stop("b.service");
+  EXPECT_EQ(state("a.service"), ActiveState::inactive);
+}
+
+TEST_F(Units, CollectForgetsWhatNobodyNeeds) {
+  add({Build("a.service").with(Dependency::Wants, "b.service"), Build("b.service"),
+       Build("c.service"), Build("d.service")});
+  start("a.service");
+  stop("b.service");
+  engine_.set_referenced(id("d.service"), true);
+  collect();
+  EXPECT_TRUE(engine_.find(named("b.service")));
+  EXPECT_TRUE(engine_.find(named("d.service")));
+  EXPECT_FALSE(engine_.find(named("c.service")));
+}
+
+TEST_F(Units, AFailedUnitIsKeptUnlessItsCollectModeSaysOtherwise) {
+  add({Build("a.service"), Build("b.service").set(Directive::CollectMode, std::int64_t{1})});
+  for (const char* name : {"a.service", "b.service"}) {
+    start(name);
+    exit_main(name, 1);
+  }
+  collect();
+  EXPECT_TRUE(engine_.find(named("a.service")));
+  EXPECT_FALSE(engine_.find(named("b.service")));
+}
+
+}  // namespace
+}  // namespace pidward::engine::testing
