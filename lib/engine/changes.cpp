@@ -230,6 +230,12 @@ void Core::stop_retroactively(Unit& unit) {
 }
 
 void Core::start_handlers(Unit& unit, Dependency kind) {
+  // Two units that handle each other's failures and fail at once would never let go of us.
+  if (!unit.handlers.below(now_.mono, kAutomaticInterval, kAutomaticBurst)) {
+    return log(LogLevel::warning, "handlers-too-often", unit.name(),
+               fmt::format("{} of {} was acted on too often within {}: left out this time",
+                           to_string(kind), unit.name(), format_span(kAutomaticInterval)));
+  }
   const auto directive =
       kind == Dependency::OnFailure ? Directive::OnFailureJobMode : Directive::OnSuccessJobMode;
   const auto mode = unit.spec->settings.choice<JobMode>(directive);

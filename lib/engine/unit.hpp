@@ -53,6 +53,7 @@ struct Unit {
   Now state_changed{}, inactive_exit{}, active_enter{}, active_exit{}, inactive_enter{};
   Now condition_checked{}, assert_checked{};
   RateLimit start_limit;
+  RateLimit handlers;   ///< rounds of OnFailure= and OnSuccess=
   RateLimit automatic;  ///< starts for Upholds= and stops for StopWhenUnneeded=
   std::uint16_t prepares_unanswered = 0;
   bool preparing : 1 = false;  ///< a start job waits for the last of those

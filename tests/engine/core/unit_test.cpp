@@ -92,6 +92,19 @@ TEST_F(Units, FailureAndSuccessActionsAreAskedFor) {
   EXPECT_EQ(actions_[1].action, unit::EmergencyAction::poweroff);
 }
 
+TEST_F(Units, ThatHandleEachOthersFailuresDoNotLoopForEver) {
+  add({Build("a.service")
+           .with(Dependency::Requisite, "c.service")
+           .with(Dependency::OnFailure, "b.service"),
+       Build("b.service")
+           .with(Dependency::Requisite, "c.service")
+           .with(Dependency::OnFailure, "a.service"),
+       Build("c.service")});
+  EXPECT_EQ(result(start("a.service")), JobResult::dependency);
+  EXPECT_NE(logs().find("too often"), std::string::npos);
+  EXPECT_TRUE(engine_.jobs().empty());
+}
+
 TEST_F(Units, AStaleTimerIsIgnored) {
   add({Build("a.service").type(ServiceType::notify)});
   const JobId job = start("a.service");
