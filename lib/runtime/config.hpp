@@ -42,6 +42,11 @@ struct Config {
   Duration default_start_limit_interval = std::chrono::seconds(10);
   std::uint32_t default_start_limit_burst = 5;
   std::vector<std::string> default_environment;
+  /// What is run as `PROGRAM --logger …` beside the daemon; empty: a thread of this process does
+  /// it. Not a setting of the file: pidward itself fills it in.
+  std::string logger_program;
+  std::vector<std::string>
+      boot_units;  ///< started instead of the default target; not a setting of the file
 };
 
 /// Defaults for the scope, with directories filled in from the environment ($XDG_RUNTIME_DIR …).

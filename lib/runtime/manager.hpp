@@ -71,11 +71,16 @@ std::string_view to_string(SystemState state);
 
 class Manager {
  public:
+  struct Impl;  ///< of the layer's own files
   /// `io` outlives the manager. Errors say what could not be set up and what to do about it.
   static Result<std::unique_ptr<Manager>> create(boost::asio::io_context& io, Config config);
   virtual ~Manager();
   Manager(const Manager&) = delete;
   Manager& operator=(const Manager&) = delete;
+
+  /// Starts what the configuration says is started first: default.target, or `boot_units`. Tells
+  /// whoever started us that we are ready once those jobs are under way.
+  void boot();
 
   template <typename T>
   using Reply = std::function<void(Result<T>)>;
@@ -151,7 +156,6 @@ class Manager {
   void remove_observer(ManagerObserver* observer);
 
  private:
-  struct Impl;
   explicit Manager(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

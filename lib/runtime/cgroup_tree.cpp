@@ -1,0 +1,218 @@
+#include "runtime/cgroup_tree.hpp"
+
+#include <array>
+#include <cerrno>
+#include <functional>
+
+#include <fmt/core.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+namespace pidward::runtime {
+namespace {
+
+// The name of our group when we share our own with others: stable for one runtime directory, so
+// that the next daemon finds what this one left.
+std::string default_base_name(const Config& config) {
+  const bool usual = config.runtime_directory == "/run/pidward";
+  if (usual) return "pidward";
+  return fmt::format("pidward-{:08x}", static_cast<std::uint32_t>(
+                                           std::hash<std::string>{}(config.runtime_directory)));
+}
+
+bool is_alone_in(const sys::CgroupMount& mount, const std::string& path) {
+  const auto group = sys::CgroupDir::open(mount, path);
+  if (!group) return false;
+  const auto members = group->pids(false);
+  return members && members->size() == 1;
+}
+
+}  // namespace
+
+CgroupTree::CgroupTree(Core& core) : core_(core) {}
+CgroupTree::~CgroupTree() = default;
+
+void CgroupTree::open() {
+  if (!core_.config.use_control_groups) {
+    why_not_ = "switched off by the configuration";
+    return;
+  }
+  if (!core_.features.has(sys::Feature::cgroup)) {
+    why_not_ = "no cgroup v2 hierarchy can be written to";
+    return;
+  }
+  auto mount = sys::find_cgroup_mount();
+  auto own = sys::own_cgroup_path();
+  if (!mount || !*mount || !own) {
+    why_not_ = "cgroup v2 is not mounted";
+    return;
+  }
+  mount_ = **mount;
+  BaseGroupFacts facts;
+  facts.own = *own;
+  facts.unified = mount_->unified;
+  facts.is_init = ::getpid() == 1;
+  facts.configured = core_.config.control_group;
+  facts.default_name = default_base_name(core_.config);
+  facts.alone = is_alone_in(*mount_, *own);
+  const BaseGroup base = choose_base_group(facts);
+  auto group = sys::CgroupDir::create(*mount_, base.path);
+  if (group && base.move_self) {
+    const auto leaf = group->create_child("supervisor");
+    if (Status moved = leaf ? leaf->attach_self() : Status(leaf.error()); !moved) {
+      log(LogLevel::warning, fmt::format("Cannot move into a control group of our own: {}",
+                                         moved.error().to_string()));
+    }
+  }
+  const int inotify = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  inotify_ = sys::Fd(sys::adopt_fd, inotify);
+  if (!group || !inotify_) {
+    why_not_ = group ? "no inotify instance is left" : group.error().to_string();
+    return;
+  }
+  auto watch = Watch::start(core_.watcher, inotify_.get(), EPOLLIN, *this);
+  if (!watch) {
+    why_not_ = watch.error().to_string();
+    return;
+  }
+  inotify_watch_ = *std::move(watch);
+  base_is_ours_ = base.path != *own;
+  base_ = *std::move(group);
+}
+
+std::string CgroupTree::full_path(const Group& group) const {
+  return base_.path() == "/" ? "/" + group.path : base_.path() + "/" + group.path;
+}
+
+Status CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spec) {
+  if (const auto known = groups_.find(unit); known != groups_.end()) {
+    known->second.leaving = false;
+    if (this->group(unit)) return {};
+    forget(unit);  // somebody removed it
+  }
+  Group group;
+  group.path = group_path_of(spec, core_.config.scope == unit::Scope::user);
+  auto directory = sys::CgroupDir::create(*mount_, full_path(group));
+  if (!directory) return std::move(directory).error().within("Cannot make the control group");
+  PIDWARD_TRY(group.id, directory->id());
+  const std::string events = directory->file_path() + "/cgroup.events";
+  group.watch = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);
+  if (group.watch < 0) {
+    Error error = Error::from_errno(errno, "Cannot watch the control group");
+    static_cast<void>(directory->remove());
+    if (error.sys_errno() == ENOSPC) {
+      return std::move(error).advise("Raise fs.inotify.max_user_watches");
+    }
+    return error;
+  }
+  watches_[group.watch] = unit;
+  groups_.emplace(unit, std::move(group));
+  return {};
+}
+
+Result<sys::CgroupDir> CgroupTree::group(UnitId unit) const {
+  const auto found = groups_.find(unit);
+  if (found == groups_.end()) return Error(Errc::not_found, "The unit has no control group");
+  return sys::CgroupDir::open(*mount_, full_path(found->second));
+}
+
+std::string CgroupTree::path(UnitId unit) const {
+  const auto found = groups_.find(unit);
+  return found == groups_.end() ? std::string() : full_path(found->second);
+}
+
+bool CgroupTree::is_populated(UnitId unit) const {
+  const auto directory = group(unit);
+  if (!directory) return false;
+  const auto populated = directory->populated();
+  return populated && *populated;
+}
+
+std::optional<UnitId> CgroupTree::unit_at(const std::string& path) const {
+  for (const auto& [unit, group] : groups_) {
+    if (sys::cgroup_is_within(path, full_path(group))) return unit;
+  }
+  return std::nullopt;
+}
+
+std::optional<UnitId> CgroupTree::unit_by_id(std::uint64_t cgroup_id) const {
+  for (const auto& [unit, group] : groups_) {
+    if (group.id == cgroup_id) return unit;
+  }
+  return std::nullopt;
+}
+
+void CgroupTree::descriptor_ready(int fd, std::uint32_t /*events*/) {
+  alignas(inotify_event) std::array<char, 4096> buffer{};
+  while (true) {
+    const ssize_t length = ::read(fd, buffer.data(), buffer.size());
+    if (length <= 0) return;
+    for (std::size_t at = 0; at < static_cast<std::size_t>(length);) {
+      const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);  // NOLINT
+      at += sizeof(inotify_event) + event->len;
+      if ((event->mask & IN_MODIFY) != 0) group_changed(event->wd);
+      if ((event->mask & IN_Q_OVERFLOW) != 0) {
+        std::vector<int> all;
+        for (const auto& [watch, unit] : watches_) all.push_back(watch);
+        for (const int watch : all) group_changed(watch);
+      }
+    }
+  }
+}
+
+void CgroupTree::group_changed(int watch) {
+  const auto found = watches_.find(watch);
+  if (found == watches_.end()) return;
+  const UnitId unit = found->second;
+  if (is_populated(unit)) return;
+  Group& group = groups_.at(unit);
+  if (group.leaving && try_remove(unit, group)) return;
+  if (on_empty_) on_empty_(unit);
+}
+
+bool CgroupTree::try_remove(UnitId unit, Group& group) {
+  auto directory = sys::CgroupDir::open(*mount_, full_path(group));
+  if (directory) {
+    if (Status removed = directory->remove(); !removed) {
+      if (removed.error().sys_errno() == EBUSY) return false;
+      log(LogLevel::warning, fmt::format("Cannot remove the control group {}: {}", full_path(group),
+                                         removed.error().to_string()));
+    }
+  }
+  forget(unit);
+  return true;
+}
+
+void CgroupTree::forget(UnitId unit) {
+  const auto found = groups_.find(unit);
+  if (found == groups_.end()) return;
+  ::inotify_rm_watch(inotify_.get(), found->second.watch);
+  watches_.erase(found->second.watch);
+  groups_.erase(found);
+}
+
+void CgroupTree::remove(UnitId unit) {
+  const auto found = groups_.find(unit);
+  if (found == groups_.end()) return;
+  found->second.leaving = true;
+  try_remove(unit, found->second);
+}
+
+void CgroupTree::close() {
+  if (!is_available()) return;
+  for (auto it = groups_.begin(); it != groups_.end();) {
+    const UnitId unit = it->first;
+    ++it;
+    remove(unit);
+  }
+  // Slices and, if we made it, the base itself; whatever still holds processes stays.
+  const auto children = base_.children();
+  for (const std::string& name : children ? *children : std::vector<std::string>{}) {
+    if (!name.ends_with(".slice")) continue;
+    if (auto slice = base_.open_child(name)) static_cast<void>(slice->remove());
+  }
+  if (base_is_ours_) static_cast<void>(base_.remove());
+}
+
+}  // namespace pidward::runtime

@@ -1,0 +1,97 @@
+// The control groups of all units, below one base group, with one inotify descriptor telling when a
+// group has become empty. Where no cgroup v2 can be written to there is no tree, and everybody asks
+// is_available() first.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "runtime/core.hpp"
+#include "sys/cgroup.hpp"
+
+namespace pidward::runtime {
+
+/// Where the units' groups are and where ours is, decided once. Pure, for tests.
+struct BaseGroup {
+  std::string path;        ///< in the hierarchy
+  bool move_self = false;  ///< we must leave it for a leaf of our own
+};
+struct BaseGroupFacts {
+  std::string own;     ///< the group we are in
+  bool alone = false;  ///< no other process is in it: somebody made it for us
+  bool unified = true;
+  bool is_init = false;      ///< PID 1
+  std::string configured;    ///< control-group: of the configuration
+  std::string default_name;  ///< of a child group when we are not alone
+};
+BaseGroup choose_base_group(const BaseGroupFacts& facts);
+
+/// "system.slice/foo.service" of a unit: its slice spelled out, then its name escaped as systemd
+/// does.
+std::string group_path_of(const unit::UnitSpec& spec, bool user_manager);
+
+class CgroupTree final : private DescriptorHandler {
+ public:
+  using EmptyCallback = std::function<void(UnitId)>;
+
+  explicit CgroupTree(Core& core);
+  ~CgroupTree();
+  CgroupTree(const CgroupTree&) = delete;
+  CgroupTree& operator=(const CgroupTree&) = delete;
+
+  /// Finds or makes the base group. Without a writable hierarchy that is no error: is_available()
+  /// is false then and why_not() says why.
+  void open();
+  [[nodiscard]] bool is_available() const { return static_cast<bool>(base_); }
+  [[nodiscard]] const std::string& why_not() const { return why_not_; }
+  [[nodiscard]] const sys::CgroupDir& base() const { return base_; }
+  [[nodiscard]] const std::optional<sys::CgroupMount>& mount() const { return mount_; }
+  /// Called when the last process of a unit's group has left it.
+  void set_empty_callback(EmptyCallback callback) { on_empty_ = std::move(callback); }
+
+  /// Makes the unit's group if it is not there and watches it.
+  Status ensure(UnitId unit, const unit::UnitSpec& spec);
+  [[nodiscard]] bool has(UnitId unit) const { return groups_.contains(unit); }
+  /// The unit's group, opened. Errors: it has none, or somebody removed it.
+  [[nodiscard]] Result<sys::CgroupDir> group(UnitId unit) const;
+  /// Path in the hierarchy; empty when the unit has no group.
+  [[nodiscard]] std::string path(UnitId unit) const;
+  /// Whether a process is in the unit's group. Without a group: no.
+  [[nodiscard]] bool is_populated(UnitId unit) const;
+  /// The unit whose group has this path, or contains it.
+  [[nodiscard]] std::optional<UnitId> unit_at(const std::string& path) const;
+  [[nodiscard]] std::optional<UnitId> unit_by_id(std::uint64_t cgroup_id) const;
+  /// Removes the unit's group now, or as soon as it is empty.
+  void remove(UnitId unit);
+  /// Removes the base group as far as it is ours and empty.
+  void close();
+
+ private:
+  struct Group {
+    std::uint64_t id = 0;
+    std::string path;  ///< below the base: "system.slice/foo.service"
+    int watch = -1;
+    bool leaving = false;  ///< to be removed when empty
+  };
+  void descriptor_ready(int fd, std::uint32_t events) override;
+  void group_changed(int watch);
+  bool try_remove(UnitId unit, Group& group);
+  void forget(UnitId unit);
+  [[nodiscard]] std::string full_path(const Group& group) const;
+
+  Core& core_;
+  std::optional<sys::CgroupMount> mount_;
+  sys::CgroupDir base_;
+  bool base_is_ours_ = false;  ///< made by us, so removed by us
+  std::string why_not_;
+  sys::Fd inotify_;
+  Watch inotify_watch_;
+  EmptyCallback on_empty_;
+  std::unordered_map<UnitId, Group> groups_;
+  std::unordered_map<int, UnitId> watches_;
+};
+
+}  // namespace pidward::runtime

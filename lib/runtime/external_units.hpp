@@ -1,0 +1,53 @@
+// Mounts, swaps and devices: units pidward does not manage, whose state is what is true of the
+// system.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "runtime/core.hpp"
+
+namespace pidward::runtime {
+
+/// Mount points in the text of /proc/self/mountinfo, escapes undone.
+std::unordered_set<std::string> parse_mount_points(std::string_view mountinfo);
+/// Devices and files in the text of /proc/swaps.
+std::unordered_set<std::string> parse_swaps(std::string_view swaps);
+
+/// Reads the kernel's tables while somebody observes, and waits for their changes by poll;
+/// otherwise nothing is open.
+class ExternalUnits final : private DescriptorHandler {
+ public:
+  explicit ExternalUnits(Core& core) : core_(core) {}
+  ~ExternalUnits();
+  ExternalUnits(const ExternalUnits&) = delete;
+  ExternalUnits& operator=(const ExternalUnits&) = delete;
+
+  void observe(UnitId unit, bool observe);
+
+ private:
+  struct Observed {
+    unit::UnitType type;
+    std::string path;
+    bool present = false;
+  };
+  struct Table {
+    const char* path;
+    sys::Fd fd;
+    Watch watch;
+    std::unordered_set<std::string> entries;
+  };
+  void descriptor_ready(int fd, std::uint32_t events) override;
+  void read(Table& table);
+  void open(Table& table);
+  [[nodiscard]] bool is_present(const Observed& observed);
+  void close_unused();
+
+  Core& core_;
+  std::unordered_map<UnitId, Observed> observed_;
+  Table mounts_{"/proc/self/mountinfo", {}, {}, {}};
+  Table swaps_{"/proc/swaps", {}, {}, {}};
+};
+
+}  // namespace pidward::runtime

@@ -1,0 +1,183 @@
+#include "runtime/listeners.hpp"
+
+#include <array>
+#include <cerrno>
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "runtime/socket_address.hpp"
+#include "sys/peer.hpp"
+
+namespace pidward::runtime {
+
+using unit::Directive;
+
+Listeners::~Listeners() = default;
+
+void Listeners::listen(UnitId unit) {
+  if (units_.contains(unit)) {
+    core_.events.post(engine::Listening{unit});
+    return;
+  }
+  auto spec = core_.engine.spec(unit);
+  if (!spec) return;
+  core_.pool.run([spec] { return open_sockets(*spec); },
+                 [this, unit](Result<std::vector<ListeningSocket>> sockets) {
+                   opened(unit, std::move(sockets));
+                   core_.events.drain();
+                 });
+}
+
+void Listeners::opened(UnitId unit, Result<std::vector<ListeningSocket>> sockets) {
+  const auto spec = core_.engine.spec(unit);
+  if (!spec) return;
+  if (!sockets) {
+    core_.events.post(engine::ListenFailed{unit, std::move(sockets).error()});
+    return;
+  }
+  Unit entry;
+  entry.accept = spec->settings.boolean(Directive::Accept);
+  entry.name = spec->settings.string(Directive::FileDescriptorName);
+  if (entry.name.empty()) entry.name = entry.accept ? "connection" : spec->name.str();
+  entry.sockets = *std::move(sockets);
+  if (!entry.accept) {
+    // The service gets them as it would have made them: blocking.
+    for (const ListeningSocket& socket : entry.sockets) {
+      const int flags = ::fcntl(socket.fd.get(), F_GETFL);
+      if (flags >= 0) ::fcntl(socket.fd.get(), F_SETFL, flags & ~O_NONBLOCK);
+    }
+  }
+  units_.insert_or_assign(unit, std::move(entry));
+  core_.events.post(engine::Listening{unit});
+}
+
+void Listeners::close(UnitId unit, bool remove_files) {
+  watch(unit, false);
+  units_.erase(unit);
+  if (!remove_files) return;
+  auto spec = core_.engine.spec(unit);
+  if (!spec) return;
+  core_.pool.run(
+      [spec] {
+        remove_socket_files(*spec);
+        return 0;
+      },
+      [](int) {});
+}
+
+void Listeners::watch(UnitId unit, bool watch) {
+  const auto found = units_.find(unit);
+  if (found == units_.end()) return;
+  Unit& entry = found->second;
+  if (!watch) {
+    for (const ListeningSocket& socket : entry.sockets) by_fd_.erase(socket.fd.get());
+    entry.watches.clear();
+    return;
+  }
+  if (!entry.watches.empty()) return;
+  for (const ListeningSocket& socket : entry.sockets) {
+    auto started = Watch::start(core_.watcher, socket.fd.get(), EPOLLIN, *this);
+    if (!started) {
+      core_.events.post(engine::ListenFailed{unit, std::move(started).error()});
+      return;
+    }
+    by_fd_[socket.fd.get()] = unit;
+    entry.watches.push_back(*std::move(started));
+  }
+}
+
+std::vector<Listeners::Passed> Listeners::descriptors(UnitId unit) const {
+  std::vector<Passed> result;
+  const auto found = units_.find(unit);
+  if (found == units_.end()) return result;
+  for (const ListeningSocket& socket : found->second.sockets) {
+    result.push_back({&socket.fd, found->second.name});
+  }
+  return result;
+}
+
+void Listeners::descriptor_ready(int fd, std::uint32_t /*events*/) {
+  const auto found = by_fd_.find(fd);
+  if (found == by_fd_.end()) return;
+  const UnitId unit = found->second;
+  if (units_.at(unit).accept) {
+    accept_one(unit, fd);
+    return;
+  }
+  // Once is enough: the socket stays readable until the service takes what waits.
+  watch(unit, false);
+  core_.events.post(engine::Incoming{unit, 0, {}});
+}
+
+std::string Listeners::peer_name(int connection) {
+  sockaddr_storage local{};
+  sockaddr_storage remote{};
+  socklen_t local_length = sizeof local;
+  socklen_t remote_length = sizeof remote;
+  ::getsockname(connection, reinterpret_cast<sockaddr*>(&local), &local_length);    // NOLINT
+  ::getpeername(connection, reinterpret_cast<sockaddr*>(&remote), &remote_length);  // NOLINT
+  if (local.ss_family == AF_UNIX) {
+    const auto peer = sys::peer_credentials(connection);
+    if (!peer) return fmt::format("{}-unknown", next_connection_);
+    return fmt::format("{}-{}-{}", next_connection_, peer->pid, peer->uid);
+  }
+  return fmt::format("{}-{}-{}", next_connection_, format_socket_address(local, local_length),
+                     format_socket_address(remote, remote_length));
+}
+
+void Listeners::accept_one(UnitId unit, int fd) {
+  sys::Fd connection(sys::adopt_fd, ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC));
+  if (!connection) {
+    const int why = errno;
+    if (why == EAGAIN || why == EINTR || why == ECONNABORTED) return;
+    const auto spec = core_.engine.spec(unit);
+    if (spec) {
+      log_about(LogLevel::error, *spec, "accept-failed",
+                Error::from_errno(why, "Cannot accept a connection").to_string());
+    }
+    // Without descriptors or memory the socket would stay readable and the loop would spin.
+    core_.events.post(engine::ListenFailed{unit, Error::from_errno(why, "Cannot accept")});
+    watch(unit, false);
+    return;
+  }
+  engine::Incoming event{unit, 0, peer_name(connection.get())};
+  event.connection = next_connection_++;
+  connections_.emplace(event.connection, std::move(connection));
+  core_.events.post(std::move(event));
+}
+
+sys::Fd Listeners::take_connection(std::uint64_t connection) {
+  const auto found = connections_.find(connection);
+  if (found == connections_.end()) return {};
+  sys::Fd fd = std::move(found->second);
+  connections_.erase(found);
+  return fd;
+}
+
+void Listeners::flush(UnitId unit) {
+  const auto found = units_.find(unit);
+  if (found == units_.end()) return;
+  constexpr int kMost = 4096;
+  std::array<char, 4096> buffer{};
+  for (const ListeningSocket& socket : found->second.sockets) {
+    // Only what is there: nothing here may wait, whatever mode the descriptor is in.
+    for (int i = 0; i < kMost; ++i) {
+      pollfd waiting{socket.fd.get(), POLLIN, 0};
+      if (::poll(&waiting, 1, 0) != 1) break;
+      if (socket.accepts) {
+        const sys::Fd dropped(sys::adopt_fd,
+                              ::accept4(socket.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        if (!dropped) break;
+      } else if (::read(socket.fd.get(), buffer.data(), buffer.size()) <= 0) {
+        break;
+      }
+    }
+  }
+}
+
+}  // namespace pidward::runtime

@@ -1,0 +1,58 @@
+// The listening descriptors of socket units: opened, watched for traffic, accepted on, and lent to
+// services.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "runtime/core.hpp"
+#include "runtime/socket_open.hpp"
+
+namespace pidward::runtime {
+
+class Listeners final : private DescriptorHandler {
+ public:
+  struct Passed {
+    const sys::Fd* fd;  ///< borrowed until the loop's next turn
+    std::string name;   ///< for $LISTEN_FDNAMES
+  };
+
+  explicit Listeners(Core& core) : core_(core) {}
+  ~Listeners();
+  Listeners(const Listeners&) = delete;
+  Listeners& operator=(const Listeners&) = delete;
+
+  /// Answers with Listening or ListenFailed; at once if the sockets are open already.
+  void listen(UnitId unit);
+  void close(UnitId unit, bool remove_files);
+  /// Whether traffic is told by Incoming.
+  void watch(UnitId unit, bool watch);
+  void flush(UnitId unit);
+  void close_connection(std::uint64_t connection) { connections_.erase(connection); }
+  /// The accepted connection; an empty descriptor when it is gone.
+  sys::Fd take_connection(std::uint64_t connection);
+  [[nodiscard]] std::vector<Passed> descriptors(UnitId unit) const;
+
+ private:
+  struct Unit {
+    std::vector<ListeningSocket> sockets;
+    std::vector<Watch> watches;
+    std::string name;
+    bool accept = false;
+  };
+  void descriptor_ready(int fd, std::uint32_t events) override;
+  void accept_one(UnitId unit, int fd);
+  void opened(UnitId unit, Result<std::vector<ListeningSocket>> sockets);
+  std::string peer_name(int connection);
+
+  Core& core_;
+  std::unordered_map<UnitId, Unit> units_;
+  std::unordered_map<int, UnitId> by_fd_;
+  std::unordered_map<std::uint64_t, sys::Fd> connections_;
+  std::uint64_t next_connection_ = 1;
+};
+
+}  // namespace pidward::runtime

@@ -1,0 +1,85 @@
+// The daemon's side of logging: makes the pipe of each process, keeps its reading end until the
+// logger has read all of it, and keeps a logger process alive. Lines that pidward itself has about
+// a unit go the same way.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "runtime/core.hpp"
+
+namespace pidward::runtime {
+
+/// Where one process's output goes, until it is attached.
+struct LogStream {
+  sys::Fd write_end;           ///< for the child
+  sys::Fd read_end;            ///< none when journald took the stream
+  std::string journal_stream;  ///< "DEVICE:INODE" for $JOURNAL_STREAM, when journald took it
+};
+
+class LogRouter final : private DescriptorHandler {
+ public:
+  explicit LogRouter(Core& core);
+  ~LogRouter();
+  LogRouter(const LogRouter&) = delete;
+  LogRouter& operator=(const LogRouter&) = delete;
+
+  /// Starts the logger. Errors: its process cannot be made.
+  Status open();
+  /// A stream for a process about to be made. Errors: no descriptors are left.
+  Result<LogStream> open_stream(const unit::UnitSpec& spec);
+  /// The process was made: hands the stream to the logger.
+  void attach(LogStream stream, const unit::UnitSpec& spec, const std::string& identifier, int pid);
+  /// A line of pidward's own about a unit.
+  void note(const LogRecord& record);
+  /// PID of the logger, 0 while there is none; for display.
+  [[nodiscard]] int logger_pid() const { return logger_pid_; }
+  /// Streams the logger has not read to their end.
+  [[nodiscard]] std::size_t open_streams() const { return streams_.size(); }
+  /// Ends the logger in order: it drains what has been written, then exits.
+  void close();
+
+ private:
+  struct Stream {
+    sys::Fd read_end;
+    std::string header;  ///< the control message that opens it
+  };
+  struct Outgoing {
+    std::string text;
+    std::uint64_t stream = 0;  ///< whose reading end goes along; 0: none
+  };
+  void descriptor_ready(int fd, std::uint32_t events) override;
+  Status start_logger();
+  void logger_ended();
+  void receive();
+  void send(Outgoing message);
+  void flush();
+  [[nodiscard]] bool push(const Outgoing& message);
+  Result<LogStream> journal_stream(const unit::UnitSpec& spec) const;
+
+  Core& core_;
+  sys::Fd control_;
+  Watch control_watch_;
+  Watch writable_watch_;
+  process::ProcessHandle logger_;
+  Watch logger_watch_;
+  int logger_pid_ = 0;
+  boost::asio::steady_timer restart_;
+  unsigned quick_ends_ = 0;
+  MonoTime started_{};
+  std::uint64_t next_stream_ = 1;
+  std::unordered_map<std::uint64_t, Stream> streams_;
+  std::deque<Outgoing> outgoing_;
+  std::uint64_t dropped_notes_ = 0;
+  sys::Fd writable_;  ///< second descriptor of the control socket, waited on while it is full
+  bool closing_ = false;
+};
+
+}  // namespace pidward::runtime

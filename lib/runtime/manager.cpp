@@ -1,0 +1,257 @@
+#include "runtime/manager.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+#include <boost/asio/post.hpp>
+#include <fmt/core.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/clock.hpp"
+#include "runtime/manager_impl.hpp"
+#include "runtime/sd_notify.hpp"
+#include "runtime/system_facts.hpp"
+#include "sys/proc.hpp"
+#include "sys/reaper.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+engine::EngineConfig engine_config(const Config& config) {
+  engine::EngineConfig result;
+  result.random = [device = std::make_shared<std::random_device>()] {
+    return (static_cast<std::uint64_t>((*device)()) << 32U) | (*device)();
+  };
+  result.default_timeout_start = config.default_timeout_start;
+  result.default_timeout_stop = config.default_timeout_stop;
+  result.default_timeout_abort = config.default_timeout_abort;
+  result.default_restart = config.default_restart;
+  result.default_start_limit_interval = config.default_start_limit_interval;
+  result.default_start_limit_burst = config.default_start_limit_burst;
+  result.is_user_manager = config.scope == unit::Scope::user;
+  return result;
+}
+
+// One descriptor for each process and each log pipe: as many as we may have. Services get the limit
+// we were given.
+void raise_descriptor_limit(unit::Settings& defaults) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const auto number = [](rlim_t value) {
+    return value == RLIM_INFINITY ? UINT64_MAX : static_cast<std::uint64_t>(value);
+  };
+  defaults.set(unit::Directive::LimitNOFILE,
+               unit::ResourceLimit{number(limit.rlim_cur), number(limit.rlim_max)});
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// What a service is given of the daemon's own block: as a system manager next to nothing, as a
+// user's all but what was said to us alone.
+std::vector<std::string> initial_environment(const Config& config) {
+  std::vector<std::string> block;
+  if (config.scope == unit::Scope::user) {
+    static constexpr std::string_view kOurs[] = {"NOTIFY_SOCKET=",
+                                                 "INVOCATION_ID=",
+                                                 "JOURNAL_STREAM=",
+                                                 "LISTEN_PID=",
+                                                 "LISTEN_FDS=",
+                                                 "LISTEN_FDNAMES=",
+                                                 "MAINPID=",
+                                                 "MAINPIDFDID=",
+                                                 "WATCHDOG_PID=",
+                                                 "WATCHDOG_USEC=",
+                                                 "SYSTEMD_EXEC_PID=",
+                                                 "MANAGERPID=",
+                                                 "PIDWARD_DISABLE_FEATURES="};
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+      const std::string_view text(*entry);
+      const bool ours = std::ranges::any_of(
+          kOurs, [text](std::string_view name) { return text.starts_with(name); });
+      if (!ours) block.emplace_back(text);
+    }
+  } else {
+    block.emplace_back("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    if (const char* language = std::getenv("LANG"))
+      block.push_back(std::string("LANG=") + language);
+  }
+  block.insert(block.end(), config.default_environment.begin(), config.default_environment.end());
+  return block;
+}
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets variables
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+unit::LoaderContext loader_context(const Config& config) {
+  unit::LoaderContext context;
+  context.scope = config.scope;
+  context.strict = config.strict_units;
+  context.specifiers = specifier_context(config.scope);
+  unit::SearchPathOptions options;
+  options.scope = config.scope;
+  // A running systemd keeps its units to itself.
+  options.include_systemd =
+      config.systemd_directories && ::access("/run/systemd/system", F_OK) != 0;
+  options.home = context.specifiers.home;
+  options.xdg_config_home = variable("XDG_CONFIG_HOME");
+  options.xdg_data_home = variable("XDG_DATA_HOME");
+  options.xdg_runtime_dir = variable("XDG_RUNTIME_DIR");
+  options.override_path = config.unit_path;
+  context.path = unit::make_search_path(options);
+  raise_descriptor_limit(context.defaults);
+  return context;
+}
+
+exec::Roots exec_roots(const unit::SpecifierContext& specifiers) {
+  exec::Roots roots;
+  roots.runtime = specifiers.runtime_root;
+  roots.state = specifiers.state_root;
+  roots.cache = specifiers.cache_root;
+  roots.logs = specifiers.logs_root;
+  roots.configuration = specifiers.config_root;
+  return roots;
+}
+
+void write_to_stderr(const LogRecord& record) {
+  // One write, so that lines of several processes do not mix. journald reads the level prefix.
+  static const bool kJournal = !variable("JOURNAL_STREAM").empty();
+  const std::string level = kJournal ? fmt::format("<{}>", static_cast<unsigned>(record.level))
+                                     : fmt::format("{}: ", to_string(record.level));
+  const std::string line = fmt::format("{}{}{}{}\n", level, record.unit,
+                                       record.unit.empty() ? "" : ": ", record.message);
+  const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  static_cast<void>(written);
+}
+
+}  // namespace
+
+Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
+    : io(the_io),
+      config(std::move(startup.config)),
+      features(startup.features),
+      watcher(std::move(startup.watcher)),
+      pool(io),
+      table(features),
+      engine(engine_config(config)),
+      core{io, config, features, *watcher, pool, table, *this, engine},
+      source(pool, std::move(startup.loader)),
+      groups(core),
+      tracker(core),
+      tree(core, groups, tracker),
+      logs(core),
+      listeners(core),
+      external(core),
+      pid_files(core, tree, tracker),
+      notify(core, tree, tracker),
+      timers(io,
+             [this](const engine::TimerFired& fired) {
+               post(fired);
+               drain();
+             }),
+      signals([this](int signal) { handle_signal(signal); }),
+      roots(std::move(startup.roots)),
+      started_at(now()),
+      collection(io) {
+  for (const std::string& entry : startup.environment) {
+    const std::size_t equals = entry.find('=');
+    environment[entry.substr(0, equals)] = entry.substr(equals + 1);
+  }
+}
+
+Manager::Impl::~Impl() {
+  set_log_sink(write_to_stderr);
+  watcher->set_round_end(nullptr, nullptr);
+}
+
+Status Manager::Impl::open() {
+  PIDWARD_CHECK(make_directories(config.runtime_directory));
+  PIDWARD_CHECK(make_directories(config.log_directory));
+  PIDWARD_CHECK(sys::become_subreaper());
+  set_log_sink([this](const LogRecord& record) {
+    write_to_stderr(record);
+    if (record.unit.empty()) return;
+    if (std::this_thread::get_id() == loop_thread) {
+      logs.note(record);
+    } else {
+      boost::asio::post(io, [this, record] { logs.note(record); });
+    }
+  });
+  watcher->set_round_end([](void* self) { static_cast<Manager::Impl*>(self)->child_doorbell(); },
+                         this);
+  groups.open();
+  if (!groups.is_available()) {
+    log(LogLevel::notice, fmt::format("Running without control groups: {}", groups.why_not()));
+  }
+  PIDWARD_CHECK(signals.open(*watcher));
+  PIDWARD_CHECK(logs.open());
+  PIDWARD_CHECK(notify.open());
+  groups.set_empty_callback([this](UnitId unit) { tree.group_empty(unit); });
+  tracker.set_hooks([this](ProcessId process) { return spawner->settle(process); },
+                    [this](UnitId unit, ProcessId process) {
+                      tree.process_ended(unit);
+                      if (process) {
+                        observers.tell([process](ManagerObserver& observer) {
+                          observer.process_exited(process);
+                        });
+                      }
+                    });
+  spawner = std::make_unique<ServiceSpawner>(
+      core, ServiceSpawner::Parts{groups, tracker, logs, listeners},
+      ServiceSpawner::Surroundings{roots, notify.path(), [this] {
+                                     std::vector<std::string> block;
+                                     for (const auto& [key, value] : environment) {
+                                       block.push_back(fmt::format("{}={}", key, value));
+                                     }
+                                     return block;
+                                   }});
+  spawner->set_answered([this](UnitId unit) { tree.spawn_answered(unit); });
+  tree.set_spawning([this](UnitId unit) { return spawner->is_spawning(unit); });
+  preparer = std::make_unique<StartPreparer>(
+      core, groups, tracker, tree,
+      StartPreparer::Surroundings{roots, [this] {
+                                    ConditionContext context;
+                                    for (const auto& [key, value] : environment) {
+                                      context.environment.push_back(
+                                          fmt::format("{}={}", key, value));
+                                    }
+                                    if (groups.mount()) {
+                                      context.control_group_directory = groups.mount()->path;
+                                      context.unified_control_groups = groups.mount()->unified;
+                                    }
+                                    return context;
+                                  }});
+  return {};
+}
+
+Manager::Manager(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Manager::~Manager() {
+  impl_->logs.close();
+  impl_->groups.close();
+}
+
+Result<std::unique_ptr<Manager>> Manager::create(boost::asio::io_context& io, Config config) {
+  set_max_log_level(config.log_level);
+  set_log_sink(write_to_stderr);
+  ::umask(0022);
+  PIDWARD_CHECK(sys::fill_standard_fds());
+  Startup startup;
+  PIDWARD_TRY(startup.features, sys::KernelFeatures::probe(config.disabled_features));
+  PIDWARD_CHECK(startup.features.check_required());
+  PIDWARD_TRY(startup.watcher, DescriptorWatcher::create(io));
+  startup.loader = loader_context(config);
+  startup.roots = exec_roots(startup.loader.specifiers);
+  startup.environment = initial_environment(config);
+  startup.config = std::move(config);
+  auto impl = std::make_unique<Impl>(io, std::move(startup));
+  PIDWARD_CHECK(impl->open());
+  return std::unique_ptr<Manager>(new Manager(std::move(impl)));
+}
+
+}  // namespace pidward::runtime

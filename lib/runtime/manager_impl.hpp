@@ -1,0 +1,123 @@
+// The manager's inside: all parts, put together. Internal to lib/runtime.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "runtime/core.hpp"
+#include "runtime/external_units.hpp"
+#include "runtime/listeners.hpp"
+#include "runtime/manager.hpp"
+#include "runtime/notify_socket.hpp"
+#include "runtime/observers.hpp"
+#include "runtime/pid_files.hpp"
+#include "runtime/service_spawner.hpp"
+#include "runtime/signals.hpp"
+#include "runtime/start_preparer.hpp"
+#include "runtime/timer_queue.hpp"
+#include "runtime/unit_source.hpp"
+
+namespace pidward::runtime {
+
+/// Found out before anything else is made.
+struct Startup {
+  Config config;
+  sys::KernelFeatures features;
+  std::unique_ptr<DescriptorWatcher> watcher;
+  unit::LoaderContext loader;
+  exec::Roots roots;
+  std::vector<std::string> environment;
+};
+
+struct Manager::Impl final : EventSink {
+  Impl(boost::asio::io_context& the_io, Startup startup);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  Status open();
+
+  // manager_loop.cpp: the engine's turns.
+  void post(engine::Event event) override;
+  void drain() override;
+  void run(engine::Effects& effects);
+  void turn_ended();
+  /// Calls the engine and carries out what follows.
+  template <typename Call>
+  auto with_engine(Call call) {
+    engine::Effects effects;
+    auto result = call(engine, effects);
+    run(effects);
+    drain();
+    return result;
+  }
+  void add_units(const UnitSource::Specs& specs, engine::Effects& effects);
+  void do_system_action(const engine::SystemAction& action);
+  void watch_bus_name(const engine::WatchBusName& effect);
+  void child_doorbell();
+
+  // manager_requests.cpp
+  void request(const engine::JobRequest& request, const Reply<engine::RequestOutcome>& reply);
+  void load_units(std::vector<unit::UnitName> names, std::function<void()> done);
+  void boot();
+  void check_files();
+
+  // manager_exit.cpp
+  void handle_signal(int signal);
+  void request_exit(int code);
+  void kill_everything();
+  void check_exit();
+  [[nodiscard]] SystemState state() const;
+
+  boost::asio::io_context& io;
+  Config config;
+  sys::KernelFeatures features;
+  std::unique_ptr<DescriptorWatcher> watcher;
+  WorkerPool pool;
+  process::ProcessTable table;
+  engine::Engine engine;
+  Core core;
+  UnitSource source;
+  Observers observers;
+  CgroupTree groups;
+  ProcessTracker tracker;
+  UnitTree tree;
+  LogRouter logs;
+  Listeners listeners;
+  ExternalUnits external;
+  PidFiles pid_files;
+  NotifySocket notify;
+  TimerQueue timers;
+  Signals signals;
+  std::unique_ptr<ServiceSpawner> spawner;
+  std::unique_ptr<StartPreparer> preparer;
+  exec::Roots roots;
+  std::map<std::string, std::string> environment;
+
+  std::deque<engine::Event> queue;
+  bool draining = false;
+  bool child_ended = false;
+  std::size_t jobs = 0;
+  bool booting = false;      ///< boot() was called and its jobs have not all ended
+  bool boot_loaded = false;  ///< its units are in the engine
+  bool finished = false;
+  Now started_at{}, finished_at{};
+  std::optional<int> wanted_exit;  ///< stopping, and then exiting with this
+  std::optional<int> exit_code;
+  bool exit_requested_jobs = false;
+  std::map<std::string, std::set<UnitId>> bus_names;
+  std::unordered_map<UnitId, std::pair<bool, MonoTime>> file_checks;
+  std::unordered_set<UnitId> checks_wanted;
+  boost::asio::steady_timer collection;
+  bool collection_armed = false;
+  std::thread::id loop_thread = std::this_thread::get_id();
+};
+
+}  // namespace pidward::runtime

@@ -1,0 +1,207 @@
+// The engine's turns: events in, effects carried out in order, observers told at the end.
+#include <csignal>
+
+#include <boost/asio/post.hpp>
+#include <fmt/core.h>
+
+#include "runtime/clock.hpp"
+#include "runtime/manager_impl.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+// Inactive units that nobody holds are dropped this long after the last change: one wake-up for all
+// of a burst.
+constexpr std::chrono::seconds kCollectionDelay(10);
+
+/// Carries one effect out.
+class Runner {
+ public:
+  explicit Runner(Manager::Impl& impl) : impl_(impl) {}
+
+  void operator()(const engine::PrepareStart& effect) { impl_.preparer->prepare(effect); }
+  void operator()(const engine::Spawn& effect) { impl_.spawner->spawn(effect); }
+  void operator()(const engine::KillProcesses& effect) { impl_.tree.kill(effect); }
+  void operator()(const engine::WatchEmpty& effect) { impl_.tree.watch_empty(effect.unit); }
+  void operator()(const engine::ArmTimer& effect) {
+    impl_.timers.arm(effect.unit, effect.kind, effect.at, effect.generation);
+  }
+  void operator()(const engine::DisarmTimer& effect) {
+    impl_.timers.disarm(effect.unit, effect.kind);
+  }
+  void operator()(const engine::FindMainProcess& effect) { impl_.pid_files.find(effect); }
+  void operator()(const engine::WatchBusName& effect) { impl_.watch_bus_name(effect); }
+  void operator()(const engine::Listen& effect) { impl_.listeners.listen(effect.unit); }
+  void operator()(const engine::CloseListen& effect) {
+    impl_.listeners.close(effect.unit, effect.remove_files);
+  }
+  void operator()(const engine::WatchListen& effect) {
+    impl_.listeners.watch(effect.unit, effect.watch);
+  }
+  void operator()(const engine::CloseConnection& effect) {
+    impl_.listeners.close_connection(effect.connection);
+  }
+  void operator()(const engine::FlushListen& effect) { impl_.listeners.flush(effect.unit); }
+  void operator()(const engine::ObserveExternal& effect) {
+    impl_.external.observe(effect.unit, effect.observe);
+  }
+  void operator()(const engine::CleanUp& effect) {
+    impl_.pid_files.forget(effect.unit);
+    impl_.preparer->clean_up(effect);
+  }
+  void operator()(const engine::UnitAdded& effect) {
+    if (const auto spec = impl_.engine.spec(effect.unit)) {
+      impl_.observers.unit_added(effect.unit, spec->name);
+    }
+  }
+  void operator()(const engine::UnitChanged& effect) { impl_.observers.unit_changed(effect.unit); }
+  void operator()(const engine::UnitRemoved& effect) {
+    impl_.source.known().remove(effect.name);
+    impl_.file_checks.erase(effect.unit);
+    impl_.observers.unit_removed(effect.unit, effect.name);
+  }
+  void operator()(const engine::JobAdded& effect) {
+    ++impl_.jobs;
+    remember_name(effect.unit);
+    impl_.observers.job_added(effect.job, effect.unit, name_);
+  }
+  void operator()(const engine::JobChanged& effect) { impl_.observers.job_changed(effect.job); }
+  void operator()(const engine::JobRemoved& effect) {
+    if (impl_.jobs > 0) --impl_.jobs;
+    remember_name(effect.unit);
+    impl_.observers.job_removed(effect.job, effect.unit, name_, effect.result);
+  }
+  void operator()(const engine::Log& effect) { log(effect.record); }
+  void operator()(const engine::SystemAction& effect) { impl_.do_system_action(effect); }
+  void operator()(const engine::LoadUnit& effect) {
+    impl_.load_units({effect.name}, [] {});
+  }
+
+ private:
+  void remember_name(UnitId unit) {
+    if (const auto spec = impl_.engine.spec(unit)) name_ = spec->name;
+  }
+
+  Manager::Impl& impl_;
+  unit::UnitName name_ = *unit::UnitName::parse("unknown.target");
+};
+
+}  // namespace
+
+void Manager::Impl::post(engine::Event event) {
+  queue.push_back(std::move(event));
+}
+
+void Manager::Impl::run(engine::Effects& effects) {
+  Runner runner(*this);
+  const bool outer = !std::exchange(draining, true);
+  // An effect may add to the queue, never to this list.
+  for (const engine::Effect& effect : effects) std::visit(runner, effect);
+  effects.clear();
+  if (outer) draining = false;
+}
+
+void Manager::Impl::drain() {
+  if (draining) return;
+  draining = true;
+  engine::Effects effects;
+  while (!queue.empty()) {
+    const engine::Event event = std::move(queue.front());
+    queue.pop_front();
+    engine.handle(event, now(), effects);
+    run(effects);
+  }
+  draining = false;
+  turn_ended();
+}
+
+void Manager::Impl::turn_ended() {
+  observers.flush();
+  if (boot_loaded && booting && jobs == 0) {
+    booting = false;
+    finished = true;
+    finished_at = now();
+    observers.tell([](ManagerObserver& observer) { observer.startup_finished(); });
+  }
+  check_exit();
+  if (collection_armed || wanted_exit) return;
+  collection_armed = true;
+  collection.expires_after(kCollectionDelay);
+  collection.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    engine::Effects effects;
+    engine.collect(now(), effects);
+    run(effects);
+    observers.flush();
+    collection_armed = false;
+  });
+}
+
+void Manager::Impl::child_doorbell() {
+  // After the pidfds of this round: what is left is nobody's, or its pidfd was not waited on.
+  if (std::exchange(child_ended, false)) tracker.reap();
+  drain();
+}
+
+void Manager::Impl::add_units(const UnitSource::Specs& specs, engine::Effects& effects) {
+  for (const unit::UnitSpecPtr& spec : specs) {
+    source.known().add(*spec);
+    for (const unit::Diagnostic& found : spec->diagnostics) {
+      const LogLevel level = found.severity == unit::Diagnostic::Severity::error ? LogLevel::error
+                             : found.severity == unit::Diagnostic::Severity::warning
+                                 ? LogLevel::warning
+                                 : LogLevel::debug;
+      log_about(level, *spec, "unit-file", found.to_string());
+    }
+  }
+  engine.add(specs, now(), effects);
+}
+
+void Manager::Impl::watch_bus_name(const engine::WatchBusName& effect) {
+  const auto spec = engine.spec(effect.unit);
+  if (!spec) return;
+  const std::string& name = spec->settings.string(unit::Directive::BusName);
+  if (name.empty()) return;
+  std::set<UnitId>& waiting = bus_names[name];
+  const bool had = !waiting.empty();
+  if (effect.watch) {
+    waiting.insert(effect.unit);
+  } else {
+    waiting.erase(effect.unit);
+  }
+  const bool has = !waiting.empty();
+  if (!has) bus_names.erase(name);
+  if (had == has) return;
+  observers.tell([&](ManagerObserver& observer) { observer.watch_bus_name(name, has); });
+}
+
+void Manager::Impl::do_system_action(const engine::SystemAction& action) {
+  log(LogLevel::notice, fmt::format("{}", action.reason));
+  switch (action.action) {
+    case unit::EmergencyAction::none:
+      return;
+    case unit::EmergencyAction::exit:
+      request_exit(action.exit_status.value_or(0));
+      return;
+    case unit::EmergencyAction::exit_force:
+      request_exit(action.exit_status.value_or(0));
+      kill_everything();
+      return;
+    case unit::EmergencyAction::reboot:
+    case unit::EmergencyAction::reboot_force:
+    case unit::EmergencyAction::reboot_immediate:
+    case unit::EmergencyAction::poweroff:
+    case unit::EmergencyAction::poweroff_force:
+    case unit::EmergencyAction::poweroff_immediate:
+      // Restarting or halting the machine is its init's business; in a container, ending is all
+      // there is.
+      if (::getpid() == 1) {
+        request_exit(action.exit_status.value_or(0));
+      } else {
+        log(LogLevel::error, "pidward is not the init of this system and leaves its power alone");
+      }
+      return;
+  }
+}
+
+}  // namespace pidward::runtime

@@ -1,0 +1,271 @@
+// What is asked of the manager: jobs, loads, reloads, unit files.
+#include <algorithm>
+
+#include <boost/asio/post.hpp>
+#include <fmt/core.h>
+
+#include "runtime/clock.hpp"
+#include "runtime/manager_impl.hpp"
+#include "runtime/sd_notify.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+Result<unit::UnitName> whole_name(const std::string& text) {
+  PIDWARD_TRY(unit::UnitName name, unit::UnitName::parse(text));
+  if (name.is_template()) {
+    return Error(Errc::invalid_argument, fmt::format("{} is a template and has no instance", text))
+        .advise(fmt::format("Name an instance: {}NAME.{}", text.substr(0, text.find('@') + 1),
+                            unit::to_string(name.type())));
+  }
+  return name;
+}
+
+bool must_be_read(const engine::Engine& engine, const unit::UnitName& name) {
+  const auto unit = engine.find(name);
+  if (!unit) return true;
+  const auto spec = engine.spec(*unit);
+  return unit::is_managed(name.type()) && spec->load_state != unit::LoadState::loaded &&
+         spec->load_state != unit::LoadState::masked;
+}
+
+}  // namespace
+
+void Manager::Impl::load_units(std::vector<unit::UnitName> names, std::function<void()> done) {
+  source.load(std::move(names), [this, done = std::move(done)](const UnitSource::Specs& specs) {
+    with_engine([&](engine::Engine&, engine::Effects& effects) {
+      add_units(specs, effects);
+      return 0;
+    });
+    done();
+    drain();
+  });
+}
+
+void Manager::Impl::request(const engine::JobRequest& wanted,
+                            const Reply<engine::RequestOutcome>& reply) {
+  auto outcome = with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
+    return the_engine.request(wanted, now(), effects);
+  });
+  reply(std::move(outcome));
+}
+
+void Manager::submit(const JobSubmission& submission, Reply<engine::RequestOutcome> reply) {
+  Impl& impl = *impl_;
+  auto name = whole_name(submission.unit);
+  if (!name) {
+    boost::asio::post(
+        impl.io, [reply = std::move(reply), error = std::move(name).error()] { reply(error); });
+    return;
+  }
+  engine::JobRequest wanted{*name};
+  wanted.type = submission.type;
+  wanted.mode = submission.mode;
+  wanted.reload_if_possible = submission.reload_if_possible;
+  if (impl.wanted_exit && submission.type != engine::JobType::stop) {
+    boost::asio::post(impl.io, [reply = std::move(reply)] {
+      reply(Error(Errc::shutting_down, "pidward is stopping and starts nothing any more"));
+    });
+    return;
+  }
+  auto go = [&impl, wanted, reply = std::move(reply)] { impl.request(wanted, reply); };
+  if (must_be_read(impl.engine, *name)) {
+    impl.load_units({*name}, std::move(go));
+  } else {
+    boost::asio::post(impl.io, std::move(go));
+  }
+}
+
+void Manager::load(const std::string& text, Reply<UnitId> reply) {
+  Impl& impl = *impl_;
+  auto name = whole_name(text);
+  if (!name) {
+    boost::asio::post(
+        impl.io, [reply = std::move(reply), error = std::move(name).error()] { reply(error); });
+    return;
+  }
+  auto answer = [&impl, name = *name, reply = std::move(reply)] {
+    const auto unit = impl.engine.find(name);
+    if (unit) {
+      reply(*unit);
+    } else {
+      reply(Error(Errc::no_such_unit, fmt::format("{} cannot be loaded", name.str())));
+    }
+  };
+  if (must_be_read(impl.engine, *name)) {
+    impl.load_units({*name}, std::move(answer));
+  } else {
+    boost::asio::post(impl.io, std::move(answer));
+  }
+}
+
+void Manager::reload(Reply<std::vector<unit::Diagnostic>> reply) {
+  Impl& impl = *impl_;
+  impl.observers.tell([](ManagerObserver& observer) { observer.reloading(true); });
+  std::vector<unit::UnitName> names;
+  for (const UnitId unit : impl.engine.units()) {
+    if (const auto spec = impl.engine.spec(unit); spec && !spec->transient) {
+      names.push_back(spec->name);
+    }
+  }
+  impl.source.reload(
+      std::move(names), [&impl, reply = std::move(reply)](const UnitSource::Specs& specs) {
+        std::vector<unit::Diagnostic> complaints;
+        impl.source.known().clear();
+        for (const unit::UnitSpecPtr& spec : specs) {
+          impl.source.known().add(*spec);
+          complaints.insert(complaints.end(), spec->diagnostics.begin(), spec->diagnostics.end());
+        }
+        std::ranges::stable_sort(complaints, [](const auto& a, const auto& b) {
+          return std::tie(a.where.file, a.where.line) < std::tie(b.where.file, b.where.line);
+        });
+        impl.file_checks.clear();
+        impl.with_engine([&](engine::Engine& engine, engine::Effects& effects) {
+          engine.reload(specs, now(), effects);
+          return 0;
+        });
+        impl.observers.tell([](ManagerObserver& observer) {
+          observer.reloading(false);
+          observer.unit_files_changed();
+        });
+        reply(std::move(complaints));
+      });
+}
+
+void Manager::install(const unit::InstallRequest& request, Reply<unit::InstallPlan> reply) {
+  Impl& impl = *impl_;
+  impl.pool.run(
+      [&context = impl.source.context(), request]() -> Result<unit::InstallPlan> {
+        PIDWARD_TRY(unit::InstallPlan plan, unit::plan_install(context, request));
+        PosixFileSink sink;
+        PIDWARD_CHECK(unit::apply(plan, sink));
+        return plan;
+      },
+      [&impl, reply = std::move(reply)](Result<unit::InstallPlan> plan) {
+        const bool changed = plan && !plan->changes.empty();
+        reply(std::move(plan));
+        if (changed) {
+          impl.observers.tell([](ManagerObserver& observer) { observer.unit_files_changed(); });
+        }
+      });
+}
+
+void Manager::list_unit_files(Reply<std::vector<unit::UnitFileEntry>> reply) {
+  impl_->pool.run([&context = impl_->source.context()] { return unit::list_unit_files(context); },
+                  [reply = std::move(reply)](std::vector<unit::UnitFileEntry> list) {
+                    reply(std::move(list));
+                  });
+}
+
+void Manager::unit_file_state(const std::string& name, Reply<std::string> reply) {
+  impl_->pool.run(
+      [&context = impl_->source.context(), name]() -> Result<std::string> {
+        PIDWARD_TRY(const unit::UnitName parsed, unit::UnitName::parse(name));
+        return unit::unit_file_state(context, parsed);
+      },
+      [reply = std::move(reply)](Result<std::string> state) { reply(std::move(state)); });
+}
+
+void Manager::unit_file_preset(const std::string& name, Reply<std::string> reply) {
+  impl_->pool.run(
+      [&context = impl_->source.context(), name]() -> Result<std::string> {
+        PIDWARD_TRY(const unit::UnitName parsed, unit::UnitName::parse(name));
+        return unit::preset_state(context, parsed);
+      },
+      [reply = std::move(reply)](Result<std::string> state) { reply(std::move(state)); });
+}
+
+void Manager::set_default_target(const std::string& name, bool force,
+                                 Reply<unit::InstallPlan> reply) {
+  impl_->pool.run(
+      [&source = impl_->source, name, force]() -> Result<unit::InstallPlan> {
+        const unit::LoaderContext& context = source.context();
+        PIDWARD_TRY(const unit::UnitName target, unit::UnitName::parse(name));
+        const unit::UnitSpecPtr spec = unit::UnitLoader(context).load(target);
+        if (!spec->fragment) {
+          return Error(Errc::not_found, fmt::format("There is no unit file {}", name));
+        }
+        const std::string link = context.path.config_dir + "/default.target";
+        PIDWARD_TRY(const unit::FileInfo there, context.files->info(link));
+        if (there.kind != unit::FileKind::missing && there.kind != unit::FileKind::symlink &&
+            !force) {
+          return Error(Errc::unit_exists, fmt::format("{} is there and is not a link", link));
+        }
+        unit::InstallPlan plan;
+        if (there.kind == unit::FileKind::symlink) plan.changes.push_back({"unlink", link, {}});
+        plan.changes.push_back({"symlink", link, spec->fragment->path});
+        PosixFileSink sink;
+        PIDWARD_CHECK(sink.make_link(link, spec->fragment->path, true));
+        return plan;
+      },
+      [reply = std::move(reply)](Result<unit::InstallPlan> plan) { reply(std::move(plan)); });
+}
+
+bool Manager::needs_reload(UnitId unit) {
+  constexpr std::chrono::seconds kFresh(1);
+  Impl& impl = *impl_;
+  auto& [changed, checked] = impl.file_checks[unit];
+  if (mono_now() - checked > kFresh) {
+    checked = mono_now();
+    const bool first = impl.checks_wanted.empty();
+    impl.checks_wanted.insert(unit);
+    if (first) boost::asio::post(impl.io, [&impl] { impl.check_files(); });
+  }
+  return changed;
+}
+
+void Manager::Impl::check_files() {
+  std::vector<std::pair<UnitId, unit::UnitSpecPtr>> units;
+  for (const UnitId unit : std::exchange(checks_wanted, {})) {
+    if (auto spec = engine.spec(unit)) units.emplace_back(unit, std::move(spec));
+  }
+  std::vector<UnitId> asked;
+  for (const auto& [unit, spec] : units) asked.push_back(unit);
+  source.check_changed(std::move(units), [this, asked](const std::vector<UnitId>& changed) {
+    for (const UnitId unit : asked) {
+      const auto entry = file_checks.find(unit);
+      if (entry == file_checks.end()) continue;
+      const bool is_changed = std::ranges::find(changed, unit) != changed.end();
+      if (std::exchange(entry->second.first, is_changed) != is_changed) {
+        observers.unit_changed(unit);
+      }
+    }
+    observers.flush();
+  });
+}
+
+void Manager::boot() {
+  impl_->boot();
+}
+
+void Manager::Impl::boot() {
+  booting = true;
+  std::vector<std::string> wanted = config.boot_units;
+  if (wanted.empty()) wanted.push_back(config.default_target);
+  std::vector<unit::UnitName> names;
+  for (const std::string& text : wanted) {
+    auto name = whole_name(text);
+    if (name) {
+      names.push_back(*std::move(name));
+    } else {
+      log(LogLevel::error, "Cannot start " + text + ": " + name.error().to_string());
+    }
+  }
+  load_units(names, [this, names] {
+    for (const unit::UnitName& name : names) {
+      engine::JobRequest wanted_job{name};
+      wanted_job.manual = false;
+      request(wanted_job, [&name](const Result<engine::RequestOutcome>& outcome) {
+        if (outcome) return;
+        log(LogLevel::error,
+            fmt::format("Cannot start {}: {}", name.str(), outcome.error().to_string()));
+      });
+    }
+    boot_loaded = true;
+    if (Status told = notify_parent("READY=1\nSTATUS=Supervising"); !told) {
+      log(LogLevel::warning, told.error().to_string());
+    }
+  });
+}
+
+}  // namespace pidward::runtime

@@ -1,0 +1,185 @@
+#include "runtime/pid_files.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+namespace pidward::runtime {
+namespace {
+
+constexpr std::size_t kLongestPidFile = 64;
+
+}  // namespace
+
+Result<pid_t> parse_pid_file(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const std::size_t begin = text.find_first_not_of(kBlanks);
+  if (begin == std::string_view::npos) return Error(Errc::invalid_argument, "The file is empty");
+  text = text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
+  pid_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    return Error(Errc::invalid_argument, "The file holds something that is not a number");
+  }
+  if (number <= 0) {
+    return Error(Errc::invalid_argument, fmt::format("{} is not a process number", number));
+  }
+  return number;
+}
+
+Result<pid_t> read_pid_file(const std::string& path) {
+  PIDWARD_TRY(const sys::Fd file, sys::open_path(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  PIDWARD_TRY(const std::string text, sys::read_all(file.get(), kLongestPidFile));
+  return parse_pid_file(text);
+}
+
+PidFiles::PidFiles(Core& core, UnitTree& tree, ProcessTracker& tracker)
+    : core_(core), tree_(tree), tracker_(tracker) {}
+PidFiles::~PidFiles() = default;
+
+void PidFiles::find(const engine::FindMainProcess& effect) {
+  if (!effect.from_pid_file) {
+    guess(effect.unit);
+    return;
+  }
+  const auto spec = core_.engine.spec(effect.unit);
+  if (!spec) return;
+  const std::string path = spec->settings.string(unit::Directive::PIDFile);
+  if (effect.wait) watch(effect.unit, path);
+  read(effect.unit, path, effect.wait);
+}
+
+void PidFiles::found(UnitId unit, const process::ProcessHandle& handle) {
+  core_.events.post(engine::MainProcessFound{unit, handle->id(), !handle->is_child()});
+}
+
+void PidFiles::guess(UnitId unit) {
+  std::vector<sys::Pidfd> members = tree_.members(unit);
+  std::erase_if(members, [this, unit](const sys::Pidfd& process) {
+    const auto known = core_.table.find(process);
+    const engine::UnitStatus status = core_.engine.status(unit);
+    const auto ended = process.has_ended();
+    return (ended && *ended) || (known && *known && status.service != nullptr &&
+                                 (*known)->id() == status.service->control);
+  });
+  if (members.size() != 1) {
+    core_.events.post(engine::MainProcessMissing{
+        unit, Error(Errc::not_found,
+                    fmt::format("{} processes are left, so none is the main one for certain",
+                                members.size()))});
+    return;
+  }
+  auto handle = core_.table.open(std::move(members.front()));
+  const Status tracked =
+      handle ? tracker_.add(*handle, unit, process::Role::main) : Status(handle.error());
+  if (!tracked) {
+    core_.events.post(engine::MainProcessMissing{unit, tracked.error()});
+    return;
+  }
+  found(unit, *handle);
+}
+
+void PidFiles::watch(UnitId unit, const std::string& path) {
+  if (!inotify_) {
+    inotify_ = sys::Fd(sys::adopt_fd, ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    if (!inotify_) return;
+    if (auto started = Watch::start(core_.watcher, inotify_.get(), EPOLLIN, *this)) {
+      inotify_watch_ = *std::move(started);
+    }
+  }
+  Waiting& waiting = waiting_[unit];
+  waiting.path = path;
+  waiting.watches.clear();
+  // Every directory on the way: any of them may be made later.
+  for (std::size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0;
+       slash = path.rfind('/', slash - 1)) {
+    const int watch =
+        ::inotify_add_watch(inotify_.get(), path.substr(0, slash).c_str(),
+                            IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB);
+    if (watch >= 0) {
+      waiting.watches.push_back(watch);
+      break;
+    }
+  }
+}
+
+void PidFiles::descriptor_ready(int fd, std::uint32_t /*events*/) {
+  alignas(inotify_event) std::array<char, 4096> buffer{};
+  std::vector<int> touched;
+  for (ssize_t length = 0; (length = ::read(fd, buffer.data(), buffer.size())) > 0;) {
+    for (std::size_t at = 0; at < static_cast<std::size_t>(length);) {
+      const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);  // NOLINT
+      at += sizeof(inotify_event) + event->len;
+      touched.push_back(event->wd);
+    }
+  }
+  std::vector<std::pair<UnitId, std::string>> due;
+  for (const auto& [unit, waiting] : waiting_) {
+    const bool hit = std::ranges::any_of(waiting.watches, [&touched](int watch) {
+      return std::ranges::find(touched, watch) != touched.end();
+    });
+    if (hit) due.emplace_back(unit, waiting.path);
+  }
+  for (const auto& [unit, path] : due) {
+    watch(unit, path);
+    read(unit, path, true);
+  }
+  if (waiting_.empty()) {
+    inotify_watch_.stop();
+    inotify_.reset();
+  }
+}
+
+void PidFiles::read(UnitId unit, const std::string& path, bool wait) {
+  if (wait) {
+    Waiting& waiting = waiting_[unit];
+    if (std::exchange(waiting.reading, true)) {
+      waiting.again = true;
+      return;
+    }
+  }
+  core_.pool.run([path] { return read_pid_file(path); },
+                 [this, unit, path, wait](Result<pid_t> number) {
+                   if (wait) {
+                     const auto waiting = waiting_.find(unit);
+                     if (waiting == waiting_.end()) return;
+                     waiting->second.reading = false;
+                     if (std::exchange(waiting->second.again, false)) {
+                       read(unit, path, true);
+                       return;
+                     }
+                   }
+                   decide(unit, wait, number);
+                   core_.events.drain();
+                 });
+}
+
+Result<ProcessId> PidFiles::believe(UnitId unit, pid_t number) {
+  PIDWARD_TRY(const process::ProcessHandle handle,
+              process::open_pid_verified(core_.table, number, tree_.expectation(unit)));
+  PIDWARD_CHECK(tracker_.add(handle, unit, process::Role::main));
+  found(unit, handle);
+  return handle->id();
+}
+
+void PidFiles::decide(UnitId unit, bool wait, const Result<pid_t>& number) {
+  const Result<ProcessId> main =
+      number ? believe(unit, *number) : Result<ProcessId>(number.error());
+  if (main) {
+    waiting_.erase(unit);
+    return;
+  }
+  if (wait) return;
+  const auto spec = core_.engine.spec(unit);
+  const std::string path = spec ? spec->settings.string(unit::Directive::PIDFile) : std::string();
+  core_.events.post(engine::MainProcessMissing{unit, Error(main.error()).within(path)});
+}
+
+}  // namespace pidward::runtime

@@ -1,0 +1,167 @@
+#include "runtime/process_tracker.hpp"
+
+#include <csignal>
+
+#include <fmt/core.h>
+#include <sys/epoll.h>
+
+#include "sys/reaper.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+// How long the parent of a process that is not our child may take to collect it before its exit
+// status counts as unknown. The kernel tells the status from then on only.
+constexpr std::chrono::milliseconds kParentGrace(500);
+
+}  // namespace
+
+/// A process that has ended and whose parent has not collected it yet.
+struct ProcessTracker::Late {
+  explicit Late(boost::asio::io_context& io) : timer(io) {}
+  boost::asio::steady_timer timer;
+};
+
+ProcessTracker::ProcessTracker(Core& core) : core_(core) {}
+
+ProcessTracker::~ProcessTracker() {
+  for (const auto& [fd, handle] : by_fd_) core_.watcher.remove(fd);
+}
+
+Result<ProcessId> ProcessTracker::add_child(sys::Pidfd pidfd, UnitId unit, process::Role role) {
+  PIDWARD_TRY(const process::ProcessHandle handle,
+              core_.table.adopt_child(std::move(pidfd), unit, role));
+  if (Status watched = watch(handle); !watched) {
+    // A process that nobody can watch must not run.
+    static_cast<void>(handle.send_signal(SIGKILL));
+    return std::move(watched).error();
+  }
+  return handle->id();
+}
+
+Status ProcessTracker::add(const process::ProcessHandle& handle, UnitId unit, process::Role role) {
+  if (is_tracked(handle->id())) return {};
+  handle.set_unit(unit);
+  handle.set_role(role);
+  return watch(handle);
+}
+
+Status ProcessTracker::watch(const process::ProcessHandle& handle) {
+  if (is_tracked(handle->id())) return {};
+  const int fd = handle->pidfd().get();
+  PIDWARD_CHECK(core_.watcher.add(fd, EPOLLIN, *this));
+  by_fd_.emplace(fd, handle);
+  by_process_.emplace(handle->id(), fd);
+  return {};
+}
+
+std::vector<process::ProcessHandle> ProcessTracker::living(UnitId unit) const {
+  std::vector<process::ProcessHandle> result;
+  for (process::ProcessHandle& handle : core_.table.processes_of(unit)) {
+    if (is_tracked(handle->id()) && !handle->has_ended()) result.push_back(std::move(handle));
+  }
+  return result;
+}
+
+bool ProcessTracker::has_living(UnitId unit) const {
+  return !living(unit).empty();
+}
+
+void ProcessTracker::forget(UnitId unit) {
+  for (const process::ProcessHandle& handle : core_.table.processes_of(unit)) {
+    const auto found = by_process_.find(handle->id());
+    if (found == by_process_.end()) continue;
+    core_.watcher.remove(found->second);
+    late_.erase(found->second);
+    by_fd_.erase(found->second);
+    by_process_.erase(found);
+  }
+}
+
+void ProcessTracker::descriptor_ready(int fd, std::uint32_t events) {
+  look(fd, (events & EPOLLHUP) != 0);
+}
+
+void ProcessTracker::look(int fd, bool parent_is_done) {
+  const auto found = by_fd_.find(fd);
+  if (found == by_fd_.end()) return;
+  const process::ProcessHandle handle = found->second;
+  if (!handle->is_child()) {
+    // It may have become ours since: an orphan's next parent is its subreaper.
+    const auto end = handle->pidfd().reap();
+    if (end && *end) {
+      core_.table.mark_exited(handle->id(), (*end)->status);
+      finish(fd, (*end)->status);
+      return;
+    }
+  }
+  const auto status = core_.table.collect(handle);
+  if (!status) {
+    finish(fd, {});
+    return;
+  }
+  if (!*status) return;
+  const bool can_still_be_told =
+      !parent_is_done && core_.features.has(sys::Feature::pidfd_exit_info);
+  if ((*status)->kind == ExitStatus::Kind::unknown && can_still_be_told) {
+    wait_for_parent(fd);
+    return;
+  }
+  finish(fd, **status);
+}
+
+void ProcessTracker::wait_for_parent(int fd) {
+  if (late_.contains(fd)) return;
+  // From here on only the hang-up counts: the parent has collected it.
+  core_.watcher.remove(fd);
+  if (!core_.watcher.add(fd, 0, *this)) {
+    by_process_.erase(by_fd_.at(fd)->id());
+    by_fd_.erase(fd);
+    return;
+  }
+  auto late = std::make_unique<Late>(core_.io);
+  late->timer.expires_after(kParentGrace);
+  late->timer.async_wait([this, fd](const boost::system::error_code& error) {
+    if (error) return;
+    look(fd, true);
+    core_.events.drain();
+  });
+  late_.emplace(fd, std::move(late));
+}
+
+void ProcessTracker::finish(int fd, ExitStatus status) {
+  const auto found = by_fd_.find(fd);
+  if (found == by_fd_.end()) return;
+  const process::ProcessHandle handle = std::move(found->second);
+  core_.watcher.remove(fd);
+  late_.erase(fd);
+  by_process_.erase(handle->id());
+  by_fd_.erase(found);
+  const bool report = !before_end_ || before_end_(handle->id());
+  if (report && handle->unit()) {
+    core_.events.post(engine::ProcessExited{handle->unit(), handle->id(), status});
+  }
+  if (after_end_) after_end_(handle->unit(), handle->id());
+}
+
+void ProcessTracker::reap() {
+  while (true) {
+    auto ended = sys::next_ended_child();
+    if (!ended || !*ended) return;
+    const auto handle = core_.table.find((*ended)->pidfd);
+    const auto end = (*ended)->pidfd.reap();
+    if (!end || !*end) {
+      log(LogLevel::warning, "A child that ended cannot be collected");
+      return;
+    }
+    if (!handle || !*handle) {
+      if (after_end_) after_end_({}, {});
+      continue;
+    }
+    core_.table.mark_exited((*handle)->id(), (*end)->status);
+    const auto tracked = by_process_.find((*handle)->id());
+    if (tracked != by_process_.end()) finish(tracked->second, (*end)->status);
+  }
+}
+
+}  // namespace pidward::runtime

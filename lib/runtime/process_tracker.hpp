@@ -1,0 +1,64 @@
+// Every process of a unit that pidward started, found or was told of: its pidfd is waited on, and
+// its end becomes an event. SIGCHLD is a doorbell only: it makes us look for children that nobody
+// tracks.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "runtime/core.hpp"
+
+namespace pidward::runtime {
+
+class ProcessTracker final : private DescriptorHandler {
+ public:
+  /// Called before the end of a process is reported. False: the end is not to be reported (a start
+  /// that failed before exec has been reported as such).
+  using BeforeEnd = std::function<bool(ProcessId)>;
+  /// Called after it was.
+  using AfterEnd = std::function<void(UnitId, ProcessId)>;
+
+  explicit ProcessTracker(Core& core);
+  ~ProcessTracker();
+  ProcessTracker(const ProcessTracker&) = delete;
+  ProcessTracker& operator=(const ProcessTracker&) = delete;
+
+  void set_hooks(BeforeEnd before, AfterEnd after) {
+    before_end_ = std::move(before);
+    after_end_ = std::move(after);
+  }
+
+  /// A child we just made, or an orphan that came to us.
+  Result<ProcessId> add_child(sys::Pidfd pidfd, UnitId unit, process::Role role);
+  /// A process that was found or announced. Tracked already: its role stays.
+  Status add(const process::ProcessHandle& handle, UnitId unit, process::Role role);
+  [[nodiscard]] bool is_tracked(ProcessId process) const { return by_process_.contains(process); }
+  /// Processes of the unit that have not ended.
+  [[nodiscard]] std::vector<process::ProcessHandle> living(UnitId unit) const;
+  [[nodiscard]] bool has_living(UnitId unit) const;
+  /// Lets go of all processes of a unit.
+  void forget(UnitId unit);
+  /// Collects children that ended, tracked or not. For the doorbell.
+  void reap();
+
+ private:
+  struct Late;
+  void descriptor_ready(int fd, std::uint32_t events) override;
+  Status watch(const process::ProcessHandle& handle);
+  void look(int fd, bool parent_is_done);
+  void finish(int fd, ExitStatus status);
+  void wait_for_parent(int fd);
+
+  Core& core_;
+  BeforeEnd before_end_;
+  AfterEnd after_end_;
+  std::unordered_map<int, process::ProcessHandle> by_fd_;
+  std::unordered_map<ProcessId, int> by_process_;
+  std::unordered_map<int, std::unique_ptr<Late>> late_;
+};
+
+}  // namespace pidward::runtime

@@ -1,0 +1,247 @@
+#include "runtime/service_spawner.hpp"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "runtime/listeners.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+using unit::Directive;
+using unit::StandardOutput;
+
+std::vector<std::string> own_environment() {
+  std::vector<std::string> block;
+  for (char** entry = environ; *entry != nullptr; ++entry) block.emplace_back(*entry);
+  return block;
+}
+
+bool goes_to_log(const unit::Settings& settings, Directive directive) {
+  const unit::Value* value = settings.get(directive);
+  const auto* target = value == nullptr ? nullptr : std::get_if<unit::StreamTarget>(value);
+  if (target == nullptr) return directive == Directive::StandardOutput;
+  switch (static_cast<StandardOutput>(target->kind)) {
+    case StandardOutput::journal:
+    case StandardOutput::kmsg:
+    case StandardOutput::journal_console:
+    case StandardOutput::kmsg_console:
+      return true;
+    case StandardOutput::inherit:
+    case StandardOutput::null:
+    case StandardOutput::tty:
+    case StandardOutput::file:
+    case StandardOutput::append:
+    case StandardOutput::truncate:
+    case StandardOutput::socket:
+    case StandardOutput::fd:
+      return false;
+  }
+  return false;
+}
+
+std::string identifier_of(const unit::UnitSpec& spec, const exec::ExecPlan& plan) {
+  if (const std::string& set = spec.settings.string(Directive::SyslogIdentifier); !set.empty()) {
+    return set;
+  }
+  const std::string& program = plan.program();
+  return program.substr(program.rfind('/') + 1);
+}
+
+process::Role role_of(engine::ProcessRole role) {
+  switch (role) {
+    case engine::ProcessRole::main:
+      return process::Role::main;
+    case engine::ProcessRole::control:
+      return process::Role::control;
+    case engine::ProcessRole::other:
+      return process::Role::other;
+  }
+  return process::Role::other;
+}
+
+}  // namespace
+
+struct ServiceSpawner::Pending {
+  engine::Spawn effect;
+  exec::ExecRequest request;
+  std::vector<sys::Fd> passed;  ///< copies, so that a closing socket unit does not pull them away
+  sys::Fd connection;
+  LogStream log;
+};
+
+struct ServiceSpawner::InFlight {
+  SpawnId spawn;
+  UnitId unit;
+  ProcessId process;
+  exec::SpawnedChild child;
+  Watch watch;
+};
+
+ServiceSpawner::ServiceSpawner(Core& core, Parts parts, Surroundings surroundings)
+    : core_(core), parts_(parts), surroundings_(std::move(surroundings)) {}
+
+ServiceSpawner::~ServiceSpawner() = default;
+
+void ServiceSpawner::fail(const engine::Spawn& effect, exec::ExitCode code, Error error) {
+  answer(effect.unit, engine::SpawnFailed{effect.spawn, static_cast<int>(code), std::move(error)});
+}
+
+void ServiceSpawner::answer(UnitId unit, engine::Event event) {
+  core_.events.post(std::move(event));
+  const auto found = unanswered_.find(unit);
+  if (found != unanswered_.end() && --found->second == 0) unanswered_.erase(found);
+  // Within settle() the end of the process is told first; what follows from it is asked then.
+  if (answered_ && !settling_) answered_(unit);
+}
+
+Result<std::unique_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
+    const engine::Spawn& effect) {
+  auto pending = std::make_unique<Pending>();
+  pending->effect = effect;
+  exec::ExecRequest& request = pending->request;
+  request.spec = core_.engine.spec(effect.unit);
+  if (!request.spec) return Error(Errc::no_such_unit, "The unit is gone");
+  request.list = effect.list;
+  request.index = effect.index;
+  request.user_manager = core_.config.scope == unit::Scope::user;
+  request.roots = surroundings_.roots;
+  request.manager_environment = surroundings_.environment();
+  if (!request.spec->settings.words(Directive::PassEnvironment).empty()) {
+    request.daemon_environment = own_environment();
+  }
+  request.extra_environment = effect.environment;
+  request.extra_environment.push_back("INVOCATION_ID=" + effect.invocation.to_string());
+  if (effect.pass_notify_socket) {
+    request.extra_environment.push_back("NOTIFY_SOCKET=" + surroundings_.notify_socket);
+  }
+  if (const auto main = core_.table.find(effect.main_process)) {
+    request.extra_environment.push_back(fmt::format("MAINPID={}", main->pid()));
+    if (core_.features.has(sys::Feature::pidfs)) {
+      request.extra_environment.push_back(fmt::format("MAINPIDFDID={}", main->id().number()));
+    }
+  }
+  for (const UnitId socket : effect.sockets) {
+    for (const Listeners::Passed& listening : parts_.listeners.descriptors(socket)) {
+      PIDWARD_TRY(sys::Fd copy, listening.fd->duplicate());
+      request.passed.push_back({copy.get(), listening.name, false});
+      pending->passed.push_back(std::move(copy));
+    }
+  }
+  if (effect.connection != 0) {
+    pending->connection = parts_.listeners.take_connection(effect.connection);
+    request.connection = pending->connection.get();
+  }
+  const bool output = goes_to_log(request.spec->settings, Directive::StandardOutput);
+  if (output || goes_to_log(request.spec->settings, Directive::StandardError)) {
+    PIDWARD_TRY(pending->log, parts_.logs.open_stream(*request.spec));
+    request.log_stream = pending->log.write_end.get();
+    if (!pending->log.journal_stream.empty()) {
+      request.extra_environment.push_back("JOURNAL_STREAM=" + pending->log.journal_stream);
+    }
+  }
+  return pending;
+}
+
+void ServiceSpawner::spawn(const engine::Spawn& effect) {
+  ++unanswered_[effect.unit];
+  auto pending = prepare(effect);
+  if (!pending) {
+    fail(effect, exec::ExitCode::none, std::move(pending).error());
+    return;
+  }
+  if (!exec::may_block((*pending)->request)) {
+    exec::Compiled compiled = exec::compile((*pending)->request);
+    launch(*std::move(pending), std::move(compiled));
+    return;
+  }
+  const exec::ExecRequest* request = &(*pending)->request;
+  core_.pool.run([request] { return exec::compile(*request); },
+                 [this, kept = *std::move(pending)](exec::Compiled compiled) mutable {
+                   launch(std::move(kept), std::move(compiled));
+                   core_.events.drain();
+                 });
+}
+
+void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled compiled) {
+  const engine::Spawn& effect = pending->effect;
+  if (compiled.error || !compiled.plan) {
+    fail(effect, compiled.exit_code,
+         compiled.error ? *std::move(compiled.error) : Error(Errc::failed, "There is no plan"));
+    return;
+  }
+  const std::string identifier = identifier_of(*pending->request.spec, *compiled.plan);
+  sys::CgroupDir group;
+  if (parts_.groups.is_available()) {
+    Status made = parts_.groups.ensure(effect.unit, *pending->request.spec);
+    auto opened = made ? parts_.groups.group(effect.unit) : Result<sys::CgroupDir>(made.error());
+    if (!opened) {
+      fail(effect, exec::ExitCode::cgroup, std::move(opened).error());
+      return;
+    }
+    group = *std::move(opened);
+  }
+  const bool into = group && core_.features.has(sys::Feature::clone_into_cgroup);
+  auto child = spawner_.spawn(std::move(compiled.plan), into ? group.get() : -1);
+  if (!child) {
+    fail(effect, exec::ExitCode::none, std::move(child).error().within("Cannot make a process"));
+    return;
+  }
+  if (group && !into) static_cast<void>(group.attach(child->pidfd()));
+  const int pid = child->pid();
+  auto process =
+      parts_.tracker.add_child(std::move(child->pidfd()), effect.unit, role_of(effect.role));
+  if (!process) {
+    fail(effect, exec::ExitCode::none, std::move(process).error());
+    return;
+  }
+  parts_.logs.attach(std::move(pending->log), *pending->request.spec, identifier, pid);
+  const int report = child->report_fd();
+  auto in_flight = std::make_unique<InFlight>(
+      InFlight{effect.spawn, effect.unit, *process, *std::move(child), Watch()});
+  auto watch = Watch::start(core_.watcher, report, EPOLLIN, *this);
+  core_.events.post(engine::Spawned{effect.spawn, *process});
+  by_process_.emplace(*process, report);
+  if (watch) in_flight->watch = *std::move(watch);
+  in_flight_.emplace(report, std::move(in_flight));
+}
+
+void ServiceSpawner::descriptor_ready(int fd, std::uint32_t /*events*/) {
+  conclude(fd);
+}
+
+bool ServiceSpawner::conclude(int report_fd) {
+  const auto found = in_flight_.find(report_fd);
+  if (found == in_flight_.end()) return true;
+  const std::optional<exec::ExecOutcome> outcome = found->second->child.outcome();
+  if (!outcome) return true;
+  found->second->watch.stop();
+  const std::unique_ptr<InFlight> done = std::move(found->second);
+  in_flight_.erase(found);
+  if (outcome->executed) {
+    by_process_.erase(done->process);
+    answer(done->unit, engine::Executed{done->spawn});
+    return true;
+  }
+  // Its number stays in by_process_ until its end is seen, which is then no news.
+  by_process_[done->process] = -1;
+  answer(done->unit,
+         engine::SpawnFailed{done->spawn, static_cast<int>(outcome->exit_code),
+                             outcome->error ? *outcome->error
+                                            : Error(Errc::failed, "The program could not be run")});
+  return false;
+}
+
+bool ServiceSpawner::settle(ProcessId process) {
+  const auto found = by_process_.find(process);
+  if (found == by_process_.end()) return true;
+  settling_ = true;
+  const bool executed = found->second >= 0 && conclude(found->second);
+  settling_ = false;
+  by_process_.erase(process);
+  return executed;
+}
+
+}  // namespace pidward::runtime

@@ -1,0 +1,83 @@
+#include "runtime/start_preparer.hpp"
+
+#include <fmt/core.h>
+
+namespace pidward::runtime {
+
+using unit::Directive;
+
+StartPreparer::StartPreparer(Core& core, CgroupTree& groups, ProcessTracker& tracker,
+                             UnitTree& tree, Surroundings surroundings)
+    : core_(core),
+      groups_(groups),
+      tracker_(tracker),
+      tree_(tree),
+      surroundings_(std::move(surroundings)) {}
+
+bool StartPreparer::runs_processes(const unit::UnitSpec& spec) const {
+  return spec.name.type() == unit::UnitType::service || spec.name.type() == unit::UnitType::scope;
+}
+
+void StartPreparer::prepare(const engine::PrepareStart& effect) {
+  if (cleaning_.contains(effect.unit)) {
+    waiting_.insert_or_assign(effect.unit, effect);
+    return;
+  }
+  const auto spec = core_.engine.spec(effect.unit);
+  if (!spec) return;
+  if (spec->settings.conditions().empty()) {
+    answer(effect.unit, {});
+    return;
+  }
+  core_.pool.run(
+      [spec, context = surroundings_.conditions()] {
+        return check_conditions(spec->settings.conditions(), context);
+      },
+      [this, unit = effect.unit](ConditionOutcome outcome) {
+        answer(unit, std::move(outcome));
+        core_.events.drain();
+      });
+}
+
+void StartPreparer::answer(UnitId unit, ConditionOutcome outcome) {
+  const auto spec = core_.engine.spec(unit);
+  if (!spec) return;
+  for (std::string& complaint : outcome.complaints) {
+    log_about(LogLevel::warning, *spec, "condition-unknown", std::move(complaint));
+  }
+  engine::StartPrepared event;
+  event.unit = unit;
+  event.conditions_ok = outcome.conditions_ok;
+  event.asserts_ok = outcome.asserts_ok;
+  event.failed_condition = std::move(outcome.failed);
+  if (event.conditions_ok && event.asserts_ok && runs_processes(*spec)) {
+    if (groups_.is_available()) {
+      if (Status made = groups_.ensure(unit, *spec); !made) event.error = std::move(made).error();
+    }
+    event.leftovers = static_cast<std::uint32_t>(tree_.members(unit).size());
+  }
+  core_.events.post(std::move(event));
+}
+
+void StartPreparer::clean_up(const engine::CleanUp& effect) {
+  tracker_.forget(effect.unit);
+  tree_.forget(effect.unit);
+  groups_.remove(effect.unit);
+  const auto spec = core_.engine.spec(effect.unit);
+  if (!spec || !spec->settings.is_set(Directive::RuntimeDirectory)) return;
+  cleaning_.insert(effect.unit);
+  core_.pool.run(
+      [spec, roots = surroundings_.roots, restarting = effect.restarting] {
+        exec::remove_runtime_directories(*spec, roots, restarting);
+        return 0;
+      },
+      [this, unit = effect.unit](int) {
+        cleaning_.erase(unit);
+        const auto next = waiting_.extract(unit);
+        if (next.empty()) return;
+        prepare(next.mapped());
+        core_.events.drain();
+      });
+}
+
+}  // namespace pidward::runtime

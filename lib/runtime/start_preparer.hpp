@@ -1,0 +1,39 @@
+// Before and after: PrepareStart (conditions, control group, what an earlier run left) and CleanUp
+// (control group, runtime directories). For one unit they never overlap.
+#pragma once
+
+#include <unordered_map>
+#include <unordered_set>
+
+#include "exec/plan.hpp"
+#include "runtime/conditions/conditions.hpp"
+#include "runtime/unit_tree.hpp"
+
+namespace pidward::runtime {
+
+class StartPreparer {
+ public:
+  struct Surroundings {
+    exec::Roots roots;
+    std::function<ConditionContext()> conditions;
+  };
+  StartPreparer(Core& core, CgroupTree& groups, ProcessTracker& tracker, UnitTree& tree,
+                Surroundings surroundings);
+
+  void prepare(const engine::PrepareStart& effect);
+  void clean_up(const engine::CleanUp& effect);
+
+ private:
+  void answer(UnitId unit, ConditionOutcome outcome);
+  [[nodiscard]] bool runs_processes(const unit::UnitSpec& spec) const;
+
+  Core& core_;
+  CgroupTree& groups_;
+  ProcessTracker& tracker_;
+  UnitTree& tree_;
+  Surroundings surroundings_;
+  std::unordered_set<UnitId> cleaning_;  ///< directories are being removed on the pool
+  std::unordered_map<UnitId, engine::PrepareStart> waiting_;  ///< for that
+};
+
+}  // namespace pidward::runtime

@@ -1,0 +1,188 @@
+#include "runtime/unit_tree.hpp"
+
+#include <csignal>
+
+#include <fmt/core.h>
+
+#include "sys/proc.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+void send(const sys::Pidfd& process, const engine::KillProcesses& effect) {
+  // A process that is gone meanwhile is what was wanted; anything else is worth a line.
+  const auto deliver = [&process](int signal) {
+    const Status sent = process.send_signal(signal);
+    if (!sent && sent.error().code() != Errc::no_such_process) {
+      log(LogLevel::warning,
+          fmt::format("Cannot send signal {}: {}", signal, sent.error().to_string()));
+    }
+  };
+  deliver(effect.signal);
+  if (effect.also_continue && effect.signal != SIGKILL && effect.signal != SIGCONT) {
+    deliver(SIGCONT);
+  }
+  if (effect.also_hangup && effect.signal != SIGKILL && effect.signal != SIGHUP) deliver(SIGHUP);
+}
+
+}  // namespace
+
+UnitTree::UnitTree(Core& core, CgroupTree& groups, ProcessTracker& tracker)
+    : core_(core), groups_(groups), tracker_(tracker) {}
+
+bool UnitTree::is_main_or_control(UnitId unit, ProcessId process, engine::KillWhom whom) const {
+  const engine::UnitStatus status = core_.engine.status(unit);
+  const bool wants_main = whom != engine::KillWhom::control;
+  const bool wants_control = whom != engine::KillWhom::main;
+  if (status.service != nullptr) {
+    if (wants_main && process == status.service->main) return true;
+    if (wants_control && process == status.service->control) return true;
+  }
+  return wants_control && status.socket != nullptr && process == status.socket->control;
+}
+
+std::vector<sys::Pidfd> UnitTree::members(UnitId unit) {
+  std::vector<sys::Pidfd> result;
+  if (groups_.has(unit)) {
+    if (const auto group = groups_.group(unit)) {
+      if (auto processes = group->processes()) result = *std::move(processes);
+    }
+    // One that was announced may live elsewhere.
+    for (const process::ProcessHandle& handle : tracker_.living(unit)) {
+      const auto group = groups_.group(unit);
+      const auto inside = group ? group->contains(handle->pidfd()) : Result<bool>(false);
+      if (inside && *inside) continue;
+      if (auto copy = handle->pidfd().duplicate()) result.push_back(*std::move(copy));
+    }
+    return result;
+  }
+  if (!groups_.is_available()) adopt_orphans({});
+  for (const process::ProcessHandle& handle : tracker_.living(unit)) {
+    if (auto below = sys::descendants_of(handle->pidfd(), core_.features)) {
+      for (sys::Pidfd& process : *below) result.push_back(std::move(process));
+    }
+    if (auto copy = handle->pidfd().duplicate()) result.push_back(*std::move(copy));
+  }
+  return result;
+}
+
+std::vector<sys::Pidfd> UnitTree::chosen(const engine::KillProcesses& effect) {
+  std::vector<sys::Pidfd> result;
+  if (effect.whom == engine::KillWhom::all || effect.whom == engine::KillWhom::all_but_main) {
+    result = members(effect.unit);
+    if (effect.whom == engine::KillWhom::all) return result;
+    std::erase_if(result, [&](const sys::Pidfd& process) {
+      const auto known = core_.table.find(process);
+      return known && *known &&
+             is_main_or_control(effect.unit, (*known)->id(), engine::KillWhom::main_and_control);
+    });
+    return result;
+  }
+  for (const process::ProcessHandle& handle : tracker_.living(effect.unit)) {
+    if (!is_main_or_control(effect.unit, handle->id(), effect.whom)) continue;
+    if (auto copy = handle->pidfd().duplicate()) result.push_back(*std::move(copy));
+  }
+  return result;
+}
+
+void UnitTree::kill(const engine::KillProcesses& effect) {
+  if (effect.whom == engine::KillWhom::all && effect.signal == SIGKILL) {
+    if (const auto group = groups_.group(effect.unit)) {
+      if (Status killed = group->kill(core_.features); !killed) {
+        log(LogLevel::warning, fmt::format("Cannot kill the control group {}: {}", group->path(),
+                                           killed.error().to_string()));
+      }
+    } else if (!groups_.is_available()) {
+      adopt_orphans({});
+      for (const process::ProcessHandle& handle : tracker_.living(effect.unit)) {
+        static_cast<void>(sys::kill_tree(handle->pidfd(), core_.features));
+      }
+    }
+  }
+  for (const sys::Pidfd& process : chosen(effect)) send(process, effect);
+  watch_empty(effect.unit);
+}
+
+bool UnitTree::is_empty(UnitId unit) {
+  if (!groups_.is_available()) adopt_orphans({});
+  return !tracker_.has_living(unit) && !groups_.is_populated(unit);
+}
+
+void UnitTree::watch_empty(UnitId unit) {
+  awaited_.insert(unit);
+  settle(unit);
+}
+
+void UnitTree::spawn_answered(UnitId unit) {
+  if (awaited_.contains(unit)) settle(unit);
+}
+
+void UnitTree::settle(UnitId unit) {
+  if ((spawning_ && spawning_(unit)) || !is_empty(unit)) return;
+  awaited_.erase(unit);
+  core_.events.post(engine::UnitEmpty{unit});
+}
+
+void UnitTree::group_empty(UnitId unit) {
+  // The group lets go of a process a moment before its pidfd tells the end; the end comes first.
+  awaited_.insert(unit);
+  settle(unit);
+}
+
+void UnitTree::process_ended(UnitId unit) {
+  if (!groups_.is_available()) {
+    adopt_orphans(unit);
+    if (unit) awaited_.insert(unit);
+    const std::vector<UnitId> all(awaited_.begin(), awaited_.end());
+    for (const UnitId waiting : all) settle(waiting);
+    return;
+  }
+  if (unit && awaited_.contains(unit)) settle(unit);
+}
+
+void UnitTree::forget(UnitId unit) {
+  awaited_.erase(unit);
+}
+
+std::optional<UnitId> UnitTree::unit_of(const sys::Pidfd& process) const {
+  if (const auto known = core_.table.find(process); known && *known && (*known)->unit()) {
+    return (*known)->unit();
+  }
+  if (groups_.is_available()) {
+    if (core_.features.has(sys::Feature::pidfd_info)) {
+      const auto info = process.info(sys::uapi::kPidfdInfoCgroupId);
+      if (info && (info->mask & sys::uapi::kPidfdInfoCgroupId) != 0) {
+        if (const auto unit = groups_.unit_by_id(info->cgroup_id)) return unit;
+      }
+    }
+    const auto path = sys::cgroup_path_of(process);
+    return path ? groups_.unit_at(*path) : std::nullopt;
+  }
+  // Up the chain of parents, each opened while its child still names it.
+  auto current = process.duplicate();
+  constexpr int kDeepest = 64;
+  for (int depth = 0; current && depth < kDeepest; ++depth) {
+    if (const auto owner = owner_of_orphan(*current)) return owner;
+    const auto stat = sys::stat_of(*current);
+    if (!stat || stat->ppid <= 1) return std::nullopt;
+    auto parent = sys::Pidfd::open(stat->ppid);
+    const auto again = sys::stat_of(*current);
+    if (!parent || !again || again->ppid != stat->ppid) return std::nullopt;
+    const auto known = core_.table.find(*parent);
+    if (known && *known && (*known)->unit()) return (*known)->unit();
+    current = std::move(parent);
+  }
+  return std::nullopt;
+}
+
+process::Expectation UnitTree::expectation(UnitId unit) const {
+  process::Expectation expected;
+  if (groups_.has(unit)) {
+    expected.cgroup = groups_.path(unit);
+  } else {
+    expected.descendant_of_us = true;
+  }
+  return expected;
+}
+
+}  // namespace pidward::runtime
