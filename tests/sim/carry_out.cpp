@@ -180,10 +180,13 @@ void World::on(const engine::WatchEmpty& effect) {
 void World::on(const engine::ArmTimer& effect) {
   if (effect.generation <= last_generation_) fail("a timer's generation was used twice");
   last_generation_ = effect.generation;
+  say(fmt::format("  arm timer {} of {}, generation {}", static_cast<int>(effect.kind),
+                  effect.unit.number(), effect.generation));
   timers_[{effect.unit, effect.kind}] = {effect.at, effect.generation};
 }
 
 void World::on(const engine::DisarmTimer& effect) {
+  say(fmt::format("  disarm timer {} of {}", static_cast<int>(effect.kind), effect.unit.number()));
   if (mutation_ == Mutation::lose_disarm) return;
   timers_.erase({effect.unit, effect.kind});
 }

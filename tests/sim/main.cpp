@@ -1,5 +1,7 @@
 // sim [--seed N] [--first N] [--count N] [--check-mutations]
 // Plays seeded lives of random units and stops at the first broken promise, printing its seed.
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
@@ -10,7 +12,19 @@
 namespace pidward::sim {
 namespace {
 
+volatile std::sig_atomic_t seed_low = 0;
+volatile std::sig_atomic_t seed_high = 0;
+
+/// A contract that breaks inside the engine aborts: even then the seed must be known.
+void say_seed(int) {
+  const auto seed = static_cast<std::uint64_t>(static_cast<std::uint32_t>(seed_high)) << 32 |
+                    static_cast<std::uint32_t>(seed_low);
+  std::fprintf(stderr, "aborted in seed %llu\n", static_cast<unsigned long long>(seed));
+}
+
 std::optional<Violation> play(std::uint64_t seed, Mutation mutation, bool verbose) {
+  seed_low = static_cast<std::sig_atomic_t>(seed);
+  seed_high = static_cast<std::sig_atomic_t>(seed >> 32);
   World world(seed, mutation);
   world.verbose = verbose;
   return world.live();
@@ -59,6 +73,7 @@ int check_mutations() {
 
 int main(int argc, char** argv) {
   using namespace pidward::sim;
+  std::signal(SIGABRT, say_seed);
   std::uint64_t first = 1;
   std::uint64_t count = 1000;
   for (int i = 1; i < argc; ++i) {

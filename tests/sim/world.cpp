@@ -256,7 +256,7 @@ void World::random_upset() {
     post(engine::Listening{unit});
     post(engine::MainProcessMissing{unit, Error(Errc::not_found, "no PID file")});
     post(engine::BusNameChanged{unit, random_.chance(50), {}});
-    post(engine::TimerFired{unit, engine::TimerKind::operation, random_.below(20)});
+    post(engine::TimerFired{unit, engine::TimerKind::operation, UINT64_MAX - random_.below(20)});
     post(engine::UnitEmpty{unit});
   }
 }
