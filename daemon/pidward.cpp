@@ -16,6 +16,7 @@
 #include "runtime/logger.hpp"
 #include "runtime/manager.hpp"
 #include "sys/fd.hpp"
+#include "unit/unit_path.hpp"
 
 #ifndef PIDWARD_VERSION
 #error "the build defines PIDWARD_VERSION"
@@ -35,7 +36,7 @@ struct Options {
   bool system = false;
   bool no_cgroup = false;
   bool check_config = false;
-  std::string config_file, runtime_dir, log_dir, log_level, bus;
+  std::string config_file, runtime_dir, state_dir, log_dir, log_level, bus;
   std::vector<std::string> unit_path, disabled, units;
 };
 
@@ -48,6 +49,7 @@ void declare(CLI::App& app, Options& options) {
                  "Directories of unit files, instead of the usual ones")
       ->delimiter(':');
   app.add_option("--log-dir", options.log_dir, "Directory of the services' logs");
+  app.add_option("--state-dir", options.state_dir, "Directory of what lasts across reboots");
   app.add_option("--log-level", options.log_level,
                  "emerg, alert, crit, err, warning, notice, info or debug");
   app.add_flag("--no-cgroup", options.no_cgroup, "Run without control groups");
@@ -85,8 +87,11 @@ Result<Config> make_config(const Options& options) {
   start.scope = scope;
   PIDWARD_TRY(Config config, read_file(options, std::move(start)));
   if (!options.runtime_dir.empty()) config.runtime_directory = options.runtime_dir;
+  if (!options.state_dir.empty()) config.state_directory = options.state_dir;
   if (!options.log_dir.empty()) config.log_directory = options.log_dir;
   if (config.log_directory.empty()) config.log_directory = config.runtime_directory + "/log";
+  const char* unit_path = std::getenv("PIDWARD_UNIT_PATH");  // NOLINT(concurrency-mt-unsafe): one thread
+  if (unit_path != nullptr) config.unit_path = pidward::unit::split_unit_path(unit_path);
   if (!options.unit_path.empty()) config.unit_path = options.unit_path;
   if (!options.log_level.empty()) {
     PIDWARD_TRY(config.log_level, pidward::parse_log_level(options.log_level));
