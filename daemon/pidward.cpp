@@ -90,7 +90,8 @@ Result<Config> make_config(const Options& options) {
   if (!options.state_dir.empty()) config.state_directory = options.state_dir;
   if (!options.log_dir.empty()) config.log_directory = options.log_dir;
   if (config.log_directory.empty()) config.log_directory = config.runtime_directory + "/log";
-  const char* unit_path = std::getenv("PIDWARD_UNIT_PATH");  // NOLINT(concurrency-mt-unsafe): one thread
+  const char* unit_path =
+      std::getenv("PIDWARD_UNIT_PATH");  // NOLINT(concurrency-mt-unsafe): one thread
   if (unit_path != nullptr) config.unit_path = pidward::unit::split_unit_path(unit_path);
   if (!options.unit_path.empty()) config.unit_path = options.unit_path;
   if (!options.log_level.empty()) {

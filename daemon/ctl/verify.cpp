@@ -10,6 +10,7 @@
 #include "runtime/posix_files.hpp"
 #include "runtime/system_facts.hpp"
 #include "unit/loader.hpp"
+#include "unit/unit_path.hpp"
 
 namespace pidward::ctl {
 namespace {
@@ -21,27 +22,16 @@ std::string environment(const char* name) {
   return value == nullptr ? std::string() : value;
 }
 
-std::vector<std::string> split_path(const std::string& text) {
-  std::vector<std::string> out;
-  if (text.empty()) return out;
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t end = std::min(text.find(':', at), text.size());
-    out.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return out;
-}
-
 unit::LoaderContext context_of(const Options& options, const runtime::PosixFileSource& files) {
   const unit::Scope scope = options.place.user ? unit::Scope::user : unit::Scope::system;
   unit::LoaderContext context{.files = &files, .scope = scope};
-  context.path =
-      unit::make_search_path({.scope = scope,
-                              .home = environment("HOME"),
-                              .xdg_config_home = environment("XDG_CONFIG_HOME"),
-                              .xdg_data_home = environment("XDG_DATA_HOME"),
-                              .xdg_runtime_dir = environment("XDG_RUNTIME_DIR"),
-                              .override_path = split_path(environment("PIDWARD_UNIT_PATH"))});
+  context.path = unit::make_search_path(
+      {.scope = scope,
+       .home = environment("HOME"),
+       .xdg_config_home = environment("XDG_CONFIG_HOME"),
+       .xdg_data_home = environment("XDG_DATA_HOME"),
+       .xdg_runtime_dir = environment("XDG_RUNTIME_DIR"),
+       .override_path = unit::split_unit_path(environment("PIDWARD_UNIT_PATH"))});
   context.specifiers = runtime::specifier_context(scope);
   context.strict = true;
   return context;
