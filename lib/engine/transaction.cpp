@@ -46,6 +46,12 @@ void Transaction::unlink(Index index) {
 }
 
 Result<Transaction::Index> Transaction::add_one(const Pull& pull, bool& is_new) {
+  // What turned out to be impossible stays so: two such units that want each other would be added
+  // and dropped for ever.
+  if (const auto known = unbuildable_.find({pull.unit->id, pull.type});
+      known != unbuildable_.end()) {
+    return known->second;
+  }
   PIDWARD_CHECK(check_load_state(*pull.unit, pull.type));
   if (!core_.is_applicable(*pull.unit, pull.type)) {
     return Error(Errc::job_type_not_applicable,
@@ -148,6 +154,9 @@ Status Transaction::drop_unbuildable(Index index, const Error& error) {
       const Link& each = links_[in];
       if (each.matters && doomed.insert(each.from).second) open.push_back(each.from);
     }
+  }
+  for (const Index each : doomed) {
+    unbuildable_.emplace(std::pair(items_[each].unit->id, items_[each].type), error);
   }
   core_.log(
       LogLevel::warning, "dependency-dropped", items_[index].unit->name(),

@@ -4,6 +4,8 @@
 // installed, install.
 #pragma once
 
+#include <map>
+
 #include "engine/core.hpp"
 
 namespace pidward::engine {
@@ -94,6 +96,7 @@ class Transaction {
   std::vector<Item> items_;
   std::vector<Link> links_;
   std::unordered_map<UnitId, Index> heads_;
+  std::map<std::pair<UnitId, JobType>, Error> unbuildable_;
   std::unordered_map<UnitId, Index> shadows_;  ///< installed jobs, looked at for cycles; not alive
 };
 

@@ -139,6 +139,19 @@ TEST_F(Transactions, AContradictionWithAWantedJobDropsTheWantedOne) {
   EXPECT_EQ(state("c.service"), ActiveState::inactive);
 }
 
+TEST_F(Transactions, ImpossibleUnitsThatWantEachOtherAreLeftOutOnce) {
+  add({Build("a.service").with(Dependency::Wants, "b.service"),
+       Build("b.service")
+           .with(Dependency::Wants, "c.service")
+           .with(Dependency::Requires, "m.service"),
+       Build("c.service")
+           .with(Dependency::Wants, "b.service")
+           .with(Dependency::Requires, "m.service"),
+       Build("m.service").state(LoadState::masked)});
+  EXPECT_EQ(result(start("a.service")), JobResult::done);
+  EXPECT_EQ(started_, std::vector<std::string>{"a.service"});
+}
+
 TEST_F(Transactions, IsolateStopsEverythingElse) {
   add({Build("goal.target").set(Directive::AllowIsolate, true).with(Dependency::Wants, "a.service"),
        Build("a.service"), Build("b.service"),
