@@ -195,16 +195,22 @@ void ServiceMachine::carry_out(MachineContext& c, Deed what, const News& news) {
       return;
     case Deed::hurry_restart:
       return c.arm(TimerKind::restart, c.now().mono);
+    // A control process in the start phase is a forking service's, whatever Type= a reload of the
+    // settings has made of it since: its exit decides.
     case Deed::start_started:
+      if (control_.exists()) return;
       if (type == unit::ServiceType::simple || type == unit::ServiceType::idle) enter_start_post(c);
       return;
     case Deed::start_executed:
+      if (control_.exists()) return;
       if (type == unit::ServiceType::exec) enter_start_post(c);
       return;
     case Deed::start_ready:
+      if (control_.exists()) return;
       if (waits_for_ready(type)) enter_start_post(c);
       return;
     case Deed::start_owned:
+      if (control_.exists()) return;
       if (type == unit::ServiceType::dbus) enter_start_post(c);
       return;
     case Deed::start_spawn:
