@@ -119,7 +119,13 @@ TEST_F(CommandLine, EnablesMasksAndReverts) {
   EXPECT_EQ(ctl({"disable", "--now", "web"}).code, 0);
   EXPECT_EQ(ctl({"is-enabled", "web"}).out, "disabled\n");
   EXPECT_EQ(ctl({"is-active", "web"}).code, 3);
-  EXPECT_EQ(ctl({"mask", "--runtime", "bad"}).code, ctl({"unmask", "--runtime", "bad"}).code);
+  const CtlResult masked = ctl({"mask", "other"});
+  EXPECT_EQ(masked.code, 0) << masked.err;
+  const CtlResult refused = ctl({"start", "other"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("masked"), std::string::npos) << refused.err;
+  EXPECT_EQ(ctl({"unmask", "other"}).code, 0);
+  EXPECT_EQ(ctl({"start", "other"}).code, 5);
 }
 
 TEST_F(CommandLine, KeepsAnEnvironment) {
