@@ -96,23 +96,44 @@ PIDWARD_CHILD_CODE long run_step(const Step& step) {
   return -EINVAL;
 }
 
+PIDWARD_CHILD_CODE void report(int fd, std::uint32_t step, long error) {
+  StepFailure failure;
+  failure.step = step;
+  failure.error_number = static_cast<std::int32_t>(-error);
+  raw_syscall(SYS_write, fd, &failure, sizeof failure);
+}
+
+/// "0" is whoever writes it.
+PIDWARD_CHILD_CODE long join_cgroup(const char* path) {
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
+  if (is_error(fd)) return fd;
+  const char self = '0';
+  const long written = raw_syscall(SYS_write, fd, &self, 1);
+  raw_syscall(SYS_close, fd);
+  return written;
+}
+
 }  // namespace
 
 PIDWARD_CHILD_CODE int run_child(void* argument) {
   const auto& task = *static_cast<const ChildTask*>(argument);
-  int report = task.report_fd;
-  if (report < task.lowest_free_fd) {
-    const long lifted = raw_syscall(SYS_fcntl, report, F_DUPFD_CLOEXEC, task.lowest_free_fd);
-    if (!is_error(lifted)) report = static_cast<int>(lifted);
+  int report_fd = task.report_fd;
+  if (report_fd < task.lowest_free_fd) {
+    const long lifted = raw_syscall(SYS_fcntl, report_fd, F_DUPFD_CLOEXEC, task.lowest_free_fd);
+    if (!is_error(lifted)) report_fd = static_cast<int>(lifted);
+  }
+  if (task.join_cgroup != nullptr) {
+    const long joined = join_cgroup(task.join_cgroup);
+    if (is_error(joined)) {
+      report(report_fd, kJoinCgroup, joined);
+      return static_cast<int>(ExitCode::cgroup);
+    }
   }
   for (std::size_t i = 0; i < task.count; ++i) {
     const Step& step = task.steps[i];
     const long result = run_step(step);
     if (!is_error(result) || result == -step.tolerated) continue;
-    StepFailure failure;
-    failure.step = static_cast<std::uint32_t>(i);
-    failure.error_number = static_cast<std::int32_t>(-result);
-    raw_syscall(SYS_write, report, &failure, sizeof failure);
+    report(report_fd, static_cast<std::uint32_t>(i), result);
     return static_cast<int>(step.exit_code);
   }
   return static_cast<int>(ExitCode::exec);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 
 #include <fmt/core.h>
@@ -70,6 +71,7 @@ void add_scheduling_steps(PlanBuilder& builder, const unit::Settings& settings) 
     step.kind = StepKind::write_file;
     step.exit_code = ExitCode::oom_adjust;
     step.label = "adjust the OOM score";
+    step.tolerated = EACCES;  // in a container without CAP_SYS_RESOURCE; systemd passes over it too
     step.args = {reinterpret_cast<long>(builder.keep("/proc/self/oom_score_adj")),
                  reinterpret_cast<long>(builder.keep(text)), static_cast<long>(text.size())};
     builder.add(step);

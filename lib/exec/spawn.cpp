@@ -49,6 +49,7 @@ struct SpawnedChild::Impl {
   int pid = 0;
   std::unique_ptr<ExecPlan> plan;
   ChildTask task;
+  std::string procs_file;  ///< what task.join_cgroup points to
   sys::ChildStack stack;
   std::shared_ptr<std::vector<sys::ChildStack>> stacks;
   std::optional<StepFailure> failure;
@@ -112,8 +113,15 @@ std::optional<ExecOutcome> SpawnedChild::outcome() {
 
 ExecOutcome SpawnedChild::Impl::describe_failure() const {
   const ExecPlan::Impl& state = *plan->impl_;
-  const Step& step = state.steps[failure->step];
   ExecOutcome outcome;
+  if (failure->step == kJoinCgroup) {
+    outcome.exit_code = ExitCode::cgroup;
+    outcome.error =
+        Error::from_errno(failure->error_number, fmt::format("Cannot move into {}", procs_file))
+            .within(fmt::format("{}: step CGROUP", state.program));
+    return outcome;
+  }
+  const Step& step = state.steps[failure->step];
   outcome.exit_code = step.exit_code;
   outcome.error = Error::from_errno(failure->error_number, fmt::format("Failed to {}", step.label))
                       .within(fmt::format("{}: step {}", state.program, to_string(step.exit_code)));
@@ -123,7 +131,7 @@ ExecOutcome SpawnedChild::Impl::describe_failure() const {
 Spawner::Spawner() : impl_(std::make_unique<Impl>()) {}
 Spawner::~Spawner() = default;
 
-Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, int cgroup) {
+Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, ChildGroup group) {
   PIDWARD_TRY(sys::Pipe report, sys::make_pipe(O_NONBLOCK));
   SpawnedChild child;
   SpawnedChild::Impl& state = *child.impl_;
@@ -136,13 +144,17 @@ Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, int cgroup) 
   }
   state.plan = std::move(plan);
   const ExecPlan::Impl& prepared = *state.plan->impl_;
-  state.task = {prepared.steps.data(), prepared.steps.size(), report.write_end.get(),
-                prepared.lowest_free_fd};
+  state.procs_file = std::move(group.procs_file);
+  state.task = {.steps = prepared.steps.data(),
+                .count = prepared.steps.size(),
+                .join_cgroup = state.procs_file.empty() ? nullptr : state.procs_file.c_str(),
+                .report_fd = report.write_end.get(),
+                .lowest_free_fd = prepared.lowest_free_fd};
   state.report = std::move(report.read_end);
 
   sys::CloneRequest request;
   request.share_memory = !prepared.own_memory;
-  request.cgroup = cgroup;
+  request.cgroup = group.directory;
   const AllSignalsBlocked blocked;
   PIDWARD_TRY(sys::Child made, sys::spawn_on_stack(request, state.stack, &run_child, &state.task));
   state.in_use = true;

@@ -44,16 +44,24 @@ class SpawnedChild {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Makes the child, in the control group `cgroup` (a directory descriptor, or -1), and returns
-/// while it runs its plan. Holds the caller for the clone alone. Must always be called from the
-/// same thread. Errors: no descriptors, no memory, too many processes, the control group is gone.
+/// The control group a child is to be in: born there (`directory`, a descriptor) or, where that
+/// cannot be, moving there by itself before anything else (`procs_file`, path of its cgroup.procs).
+/// Neither: ours.
+struct ChildGroup {
+  int directory = -1;
+  std::string procs_file;
+};
+
+/// Makes the child and returns while it runs its plan. Holds the caller for the clone alone. Must
+/// always be called from the same thread. Errors: no descriptors, no memory, too many processes,
+/// the control group is gone.
 class Spawner {
  public:
   Spawner();
   ~Spawner();
   Spawner(const Spawner&) = delete;
   Spawner& operator=(const Spawner&) = delete;
-  Result<SpawnedChild> spawn(std::unique_ptr<ExecPlan> plan, int cgroup);
+  Result<SpawnedChild> spawn(std::unique_ptr<ExecPlan> plan, ChildGroup group = {});
 
  private:
   struct Impl;

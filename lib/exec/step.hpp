@@ -32,9 +32,12 @@ struct Step {
   const char* label = "";  ///< what the step does, for messages: "change to the working directory"
 };
 
+/// The "step" before the plan's own.
+inline constexpr std::uint32_t kJoinCgroup = UINT32_MAX;
+
 /// What a failing child writes into its report pipe.
 struct StepFailure {
-  std::uint32_t step = 0;
+  std::uint32_t step = 0;  ///< index, or kJoinCgroup
   std::int32_t error_number = 0;
 };
 
@@ -42,6 +45,7 @@ struct StepFailure {
 struct ChildTask {
   const Step* steps = nullptr;
   std::size_t count = 0;
+  const char* join_cgroup = nullptr;  ///< cgroup.procs of the group to move into first, or none
   int report_fd = -1;
   int lowest_free_fd = 3;  ///< above every descriptor number that the program will find open
 };

@@ -88,11 +88,15 @@ std::string CgroupTree::full_path(const Group& group) const {
 Status CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spec) {
   if (const auto known = groups_.find(unit); known != groups_.end()) {
     known->second.leaving = false;
-    if (this->group(unit)) return {};
+    const bool anew = known->second.killed && try_remove(unit, known->second);
+    if (!anew && this->group(unit)) return {};
     forget(unit);  // somebody removed it
   }
   Group group;
   group.path = group_path_of(spec, core_.config.scope == unit::Scope::user);
+  if (auto left = sys::CgroupDir::open(*mount_, full_path(group))) {
+    group.killed = !left->remove();  // of an earlier daemon; what still lives there keeps it
+  }
   auto directory = sys::CgroupDir::create(*mount_, full_path(group));
   if (!directory) return std::move(directory).error().within("Cannot make the control group");
   PIDWARD_TRY(group.id, directory->id());
@@ -109,6 +113,16 @@ Status CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spec) {
   watches_[group.watch] = unit;
   groups_.emplace(unit, std::move(group));
   return {};
+}
+
+void CgroupTree::note_killed(UnitId unit) {
+  if (const auto found = groups_.find(unit); found != groups_.end()) found->second.killed = true;
+}
+
+bool CgroupTree::may_clone_into(UnitId unit) const {
+  const auto found = groups_.find(unit);
+  return found != groups_.end() && !found->second.killed &&
+         core_.features.has(sys::Feature::clone_into_cgroup);
 }
 
 Result<sys::CgroupDir> CgroupTree::group(UnitId unit) const {

@@ -52,6 +52,11 @@ class CgroupTree final : private DescriptorHandler {
   /// Called when the last process of a unit's group has left it.
   void set_empty_callback(EmptyCallback callback) { on_empty_ = std::move(callback); }
 
+  /// The unit's group was killed through cgroup.kill. Linux 6.18 kills whatever is cloned into such
+  /// a group later, so it is made anew before the next start, or joined by the child itself while
+  /// it is not empty.
+  void note_killed(UnitId unit);
+  [[nodiscard]] bool may_clone_into(UnitId unit) const;
   /// Makes the unit's group if it is not there and watches it.
   Status ensure(UnitId unit, const unit::UnitSpec& spec);
   [[nodiscard]] bool has(UnitId unit) const { return groups_.contains(unit); }
@@ -75,6 +80,7 @@ class CgroupTree final : private DescriptorHandler {
     std::string path;  ///< below the base: "system.slice/foo.service"
     int watch = -1;
     bool leaving = false;  ///< to be removed when empty
+    bool killed = false;   ///< by cgroup.kill, now or, for all we know, before our time
   };
   void descriptor_ready(int fd, std::uint32_t events) override;
   void group_changed(int watch);

@@ -183,13 +183,17 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
     }
     group = *std::move(opened);
   }
-  const bool into = group && core_.features.has(sys::Feature::clone_into_cgroup);
-  auto child = spawner_.spawn(std::move(compiled.plan), into ? group.get() : -1);
+  exec::ChildGroup where;
+  if (group && parts_.groups.may_clone_into(effect.unit)) {
+    where.directory = group.get();
+  } else if (group) {
+    where.procs_file = group.file_path() + "/cgroup.procs";
+  }
+  auto child = spawner_.spawn(std::move(compiled.plan), std::move(where));
   if (!child) {
     fail(effect, exec::ExitCode::none, std::move(child).error().within("Cannot make a process"));
     return;
   }
-  if (group && !into) static_cast<void>(group.attach(child->pidfd()));
   const int pid = child->pid();
   auto process =
       parts_.tracker.add_child(std::move(child->pidfd()), effect.unit, role_of(effect.role));

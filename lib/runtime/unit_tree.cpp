@@ -88,6 +88,7 @@ std::vector<sys::Pidfd> UnitTree::chosen(const engine::KillProcesses& effect) {
 void UnitTree::kill(const engine::KillProcesses& effect) {
   if (effect.whom == engine::KillWhom::all && effect.signal == SIGKILL) {
     if (const auto group = groups_.group(effect.unit)) {
+      groups_.note_killed(effect.unit);
       if (Status killed = group->kill(core_.features); !killed) {
         log(LogLevel::warning, fmt::format("Cannot kill the control group {}: {}", group->path(),
                                            killed.error().to_string()));

@@ -114,7 +114,6 @@ CgroupAbilities probe_cgroups(bool clone3_works) {
   auto group = own->create_child(fmt::format("pidward-probe-{}", call(SYS_getpid)));
   if (!group) return able;
   able.psi = call(SYS_faccessat, group->get(), "memory.pressure", R_OK) == 0;
-  able.kill = group->write("cgroup.kill", "1").has_value();
   able.writable = group->is_writable();
   if (clone3_works) {
     CloneRequest request = quiet_request();
@@ -124,6 +123,8 @@ CgroupAbilities probe_cgroups(bool clone3_works) {
       able.clone_into = ends_as_expected(probe->child->pidfd);
     }
   }
+  // Last: Linux 6.18 kills whatever is cloned into a group that was ever killed before.
+  able.kill = group->write("cgroup.kill", "1").has_value();
   const bool removed = group->remove().has_value();
   able.writable = able.writable && removed;
   return able;

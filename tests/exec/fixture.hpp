@@ -74,7 +74,7 @@ class ExecTest : public ::testing::Test {
     RunResult result;
     result.compiled = compile(request());
     if (!result.compiled.plan) return result;
-    auto child = spawner_.spawn(std::move(result.compiled.plan), -1);
+    auto child = spawner_.spawn(std::move(result.compiled.plan));
     if (!child) {
       ADD_FAILURE() << child.error().to_string();
       return result;

@@ -114,7 +114,7 @@ class HalfWayChild {
     release_ = std::move(*sys::make_pipe());
     builder.call(ExitCode::fds, "wait", SYS_read, release_.read_end.get(), byte, 1);
     builder.state().program = "half-way";
-    child_.emplace(std::move(*spawner_.spawn(std::move(builder).finish(), -1)));
+    child_.emplace(std::move(*spawner_.spawn(std::move(builder).finish())));
     char seen = 1;
     EXPECT_EQ(::read(gate_.read_end.get(), &seen, 1), 1);
   }

@@ -122,7 +122,7 @@ TEST_F(ExecTest, ManyChildrenOnTheirWayAtOnceDoNotDisturbEachOther) {
     shell("exit " + std::to_string(i));
     auto compiled = compile(request());
     ASSERT_TRUE(compiled.plan);
-    auto child = spawner_.spawn(std::move(compiled.plan), -1);
+    auto child = spawner_.spawn(std::move(compiled.plan));
     ASSERT_TRUE(child) << child.error().to_string();
     children.push_back(std::move(*child));
   }
@@ -142,7 +142,7 @@ TEST_F(ExecTest, AChildLetGoOfBeforeItsExecStillGetsThere) {
   ASSERT_TRUE(compiled.plan);
   sys::Pidfd pidfd;
   {
-    auto child = spawner_.spawn(std::move(compiled.plan), -1);
+    auto child = spawner_.spawn(std::move(compiled.plan));
     ASSERT_TRUE(child) << child.error().to_string();
     EXPECT_FALSE(child->outcome());
     pidfd = std::move(child->pidfd());
