@@ -53,7 +53,10 @@ void Manager::Impl::handle_signal(int signal) {
   }
   if (signal == SIGHUP) {
     log(LogLevel::notice, "SIGHUP: reading all units again");
-    source.reload({}, [](const UnitSource::Specs&) {});
+    reload([](const Result<std::vector<unit::Diagnostic>>& complaints) {
+      if (!complaints) return;
+      for (const unit::Diagnostic& found : *complaints) log(LogLevel::warning, found.to_string());
+    });
     return;
   }
   if (!wanted_exit) {

@@ -66,6 +66,7 @@ struct Manager::Impl final : EventSink {
   // manager_requests.cpp
   void request(const engine::JobRequest& request, const Reply<engine::RequestOutcome>& reply);
   void load_units(std::vector<unit::UnitName> names, std::function<void()> done);
+  void reload(Reply<std::vector<unit::Diagnostic>> reply);
   void boot();
   void check_files();
 

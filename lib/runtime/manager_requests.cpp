@@ -100,36 +100,45 @@ void Manager::load(const std::string& text, Reply<UnitId> reply) {
 }
 
 void Manager::reload(Reply<std::vector<unit::Diagnostic>> reply) {
-  Impl& impl = *impl_;
-  impl.observers.tell([](ManagerObserver& observer) { observer.reloading(true); });
+  impl_->reload(std::move(reply));
+}
+
+void Manager::Impl::reload(Reply<std::vector<unit::Diagnostic>> reply) {
+  observers.tell([](ManagerObserver& observer) { observer.reloading(true); });
   std::vector<unit::UnitName> names;
-  for (const UnitId unit : impl.engine.units()) {
-    if (const auto spec = impl.engine.spec(unit); spec && !spec->transient) {
-      names.push_back(spec->name);
-    }
+  for (const UnitId unit : engine.units()) {
+    if (const auto spec = engine.spec(unit); spec && !spec->transient) names.push_back(spec->name);
   }
-  impl.source.reload(
-      std::move(names), [&impl, reply = std::move(reply)](const UnitSource::Specs& specs) {
-        std::vector<unit::Diagnostic> complaints;
-        impl.source.known().clear();
-        for (const unit::UnitSpecPtr& spec : specs) {
-          impl.source.known().add(*spec);
-          complaints.insert(complaints.end(), spec->diagnostics.begin(), spec->diagnostics.end());
-        }
-        std::ranges::stable_sort(complaints, [](const auto& a, const auto& b) {
-          return std::tie(a.where.file, a.where.line) < std::tie(b.where.file, b.where.line);
-        });
-        impl.file_checks.clear();
-        impl.with_engine([&](engine::Engine& engine, engine::Effects& effects) {
-          engine.reload(specs, now(), effects);
-          return 0;
-        });
-        impl.observers.tell([](ManagerObserver& observer) {
-          observer.reloading(false);
-          observer.unit_files_changed();
-        });
-        reply(std::move(complaints));
-      });
+  std::set<unit::UnitName> asked(names.begin(), names.end());
+  source.reload(std::move(names), [this, asked = std::move(asked),
+                                   reply = std::move(reply)](UnitSource::Specs specs) {
+    std::vector<unit::Diagnostic> complaints;
+    source.known().clear();
+    for (const unit::UnitSpecPtr& spec : specs) {
+      complaints.insert(complaints.end(), spec->diagnostics.begin(), spec->diagnostics.end());
+    }
+    // Units without a file, and those that were loaded while the files were read, stay as they are.
+    for (const UnitId unit : engine.units()) {
+      auto spec = engine.spec(unit);
+      if (spec && (spec->transient || !asked.contains(spec->name))) {
+        specs.push_back(std::move(spec));
+      }
+    }
+    for (const unit::UnitSpecPtr& spec : specs) source.known().add(*spec);
+    std::ranges::stable_sort(complaints, [](const auto& a, const auto& b) {
+      return std::tie(a.where.file, a.where.line) < std::tie(b.where.file, b.where.line);
+    });
+    file_checks.clear();
+    with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
+      the_engine.reload(specs, now(), effects);
+      return 0;
+    });
+    observers.tell([](ManagerObserver& observer) {
+      observer.reloading(false);
+      observer.unit_files_changed();
+    });
+    reply(std::move(complaints));
+  });
 }
 
 void Manager::install(const unit::InstallRequest& request, Reply<unit::InstallPlan> reply) {

@@ -1,0 +1,124 @@
+// The loop's own parts: timers, descriptors, workers.
+#include <gtest/gtest.h>
+#include <sys/epoll.h>
+
+#include "runtime/clock.hpp"
+#include "runtime/descriptor_watcher.hpp"
+#include "runtime/timer_queue.hpp"
+#include "runtime/worker_pool.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+using engine::TimerKind;
+
+TEST(TimerQueue, FiresInOrderAndOnlyWhatIsStillArmed) {
+  boost::asio::io_context io(1);
+  std::vector<std::uint64_t> fired;
+  TimerQueue timers(io,
+                    [&](const engine::TimerFired& timer) { fired.push_back(timer.generation); });
+  const MonoTime start = mono_now() + std::chrono::hours(1);
+  timers.arm(UnitId(1), TimerKind::operation, start + Duration(30), 30);
+  timers.arm(UnitId(2), TimerKind::operation, start + Duration(10), 10);
+  timers.arm(UnitId(3), TimerKind::operation, start + Duration(20), 20);
+  timers.arm(UnitId(3), TimerKind::operation, start + Duration(40), 40);  // replaces
+  timers.arm(UnitId(4), TimerKind::operation, start + Duration(5), 5);
+  timers.disarm(UnitId(4), TimerKind::operation);
+  timers.fire_due(start + Duration(25));
+  EXPECT_EQ(fired, (std::vector<std::uint64_t>{10}));
+  timers.fire_due(start + Duration(100));
+  EXPECT_EQ(fired, (std::vector<std::uint64_t>{10, 30, 40}));
+  EXPECT_EQ(timers.size(), 0U);
+}
+
+TEST(TimerQueue, TheLoopFiresWhatIsDue) {
+  boost::asio::io_context io(1);
+  int fired = 0;
+  TimerQueue timers(io, [&](const engine::TimerFired&) { ++fired; });
+  timers.arm(UnitId(1), TimerKind::restart, mono_now(), 1);
+  io.run();
+  EXPECT_EQ(fired, 1);
+}
+
+TEST(TimerQueue, ArmingWithinACallbackDoesNotHoldTheLoop) {
+  boost::asio::io_context io(1);
+  int fired = 0;
+  TimerQueue* queue = nullptr;
+  TimerQueue timers(io, [&](const engine::TimerFired&) {
+    if (++fired < 3) queue->arm(UnitId(1), TimerKind::restart, MonoTime(Duration(1)), 1);
+  });
+  queue = &timers;
+  timers.arm(UnitId(1), TimerKind::restart, MonoTime(Duration(1)), 1);
+  timers.fire_due(mono_now());
+  EXPECT_EQ(fired, 1);
+  io.run();
+  EXPECT_EQ(fired, 3);
+}
+
+struct CountingHandler final : DescriptorHandler {
+  void descriptor_ready(int fd, std::uint32_t) override {
+    ready.push_back(fd);
+    if (on_ready) on_ready(fd);
+  }
+  std::vector<int> ready;
+  std::function<void(int)> on_ready;
+};
+
+TEST(DescriptorWatcher, TellsWhatIsReadyAndForgetsWhatIsRemoved) {
+  boost::asio::io_context io(1);
+  auto watcher = DescriptorWatcher::create(io);
+  ASSERT_TRUE(watcher);
+  auto a = sys::make_pipe();
+  auto b = sys::make_pipe();
+  CountingHandler handler;
+  // Whichever comes first removes both: the other's event of the same round must not arrive.
+  handler.on_ready = [&](int) {
+    (*watcher)->remove(a->read_end.get());
+    (*watcher)->remove(b->read_end.get());
+    io.stop();
+  };
+  ASSERT_TRUE((*watcher)->add(a->read_end.get(), EPOLLIN, handler));
+  ASSERT_TRUE((*watcher)->add(b->read_end.get(), EPOLLIN, handler));
+  ASSERT_TRUE(sys::write_all(a->write_end.get(), "x"));
+  ASSERT_TRUE(sys::write_all(b->write_end.get(), "x"));
+  io.run();
+  EXPECT_EQ(handler.ready.size(), 1U);
+  EXPECT_EQ((*watcher)->size(), 0U);
+}
+
+TEST(DescriptorWatcher, IsLevelTriggered) {
+  boost::asio::io_context io(1);
+  auto watcher = DescriptorWatcher::create(io);
+  auto pipe = sys::make_pipe();
+  CountingHandler handler;
+  handler.on_ready = [&](int) {
+    if (handler.ready.size() == 3) io.stop();
+  };
+  ASSERT_TRUE((*watcher)->add(pipe->read_end.get(), EPOLLIN, handler));
+  ASSERT_TRUE(sys::write_all(pipe->write_end.get(), "x"));
+  io.run();
+  EXPECT_EQ(handler.ready.size(), 3U);
+  (*watcher)->remove(pipe->read_end.get());
+}
+
+TEST(WorkerPool, BringsResultsBackToTheLoop) {
+  boost::asio::io_context io(1);
+  auto guard = boost::asio::make_work_guard(io);
+  WorkerPool pool(io);
+  const auto loop = std::this_thread::get_id();
+  int done = 0;
+  for (int i = 0; i < 100; ++i) {
+    pool.run([i] { return std::pair(i, std::this_thread::get_id()); },
+             [&](const std::pair<int, std::thread::id>& result) {
+               EXPECT_NE(result.second, loop);
+               EXPECT_EQ(std::this_thread::get_id(), loop);
+               if (++done == 100) guard.reset();
+             });
+  }
+  io.run();
+  EXPECT_EQ(done, 100);
+  EXPECT_EQ(pool.pending(), 0U);
+}
+
+}  // namespace
+}  // namespace pidward::runtime
