@@ -24,6 +24,8 @@ function(pidward_test name)
   list(TRANSFORM ARG_LAYERS PREPEND pidward_ OUTPUT_VARIABLE layers)
   target_link_libraries(test_${name} PRIVATE ${layers} ${ARG_LIBRARIES} pidward_flags GTest::gmock GTest::gtest_main)
   target_include_directories(test_${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+  # The tests' own code need not be fast; compiling it should be.
+  target_compile_options(test_${name} PRIVATE -O0)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
