@@ -19,6 +19,9 @@ std::vector<std::string> own_environment() {
   return block;
 }
 
+constexpr std::size_t kAtOnce = 64;
+constexpr std::chrono::milliseconds kPatience(200);
+
 bool goes_to_log(const unit::Settings& settings, Directive directive) {
   const unit::Value* value = settings.get(directive);
   const auto* target = value == nullptr ? nullptr : std::get_if<unit::StreamTarget>(value);
@@ -81,7 +84,11 @@ struct ServiceSpawner::InFlight {
 };
 
 ServiceSpawner::ServiceSpawner(Core& core, Parts parts, Surroundings surroundings)
-    : core_(core), parts_(parts), surroundings_(std::move(surroundings)) {}
+    : core_(core),
+      parts_(parts),
+      surroundings_(std::move(surroundings)),
+      limit_(kAtOnce),
+      progress_(core.io) {}
 
 ServiceSpawner::~ServiceSpawner() = default;
 
@@ -90,11 +97,13 @@ void ServiceSpawner::fail(const engine::Spawn& effect, exec::ExitCode code, Erro
 }
 
 void ServiceSpawner::answer(UnitId unit, engine::Event event) {
+  if (active_ > 0) --active_;
   core_.events.post(std::move(event));
   const auto found = unanswered_.find(unit);
   if (found != unanswered_.end() && --found->second == 0) unanswered_.erase(found);
   // Within settle() the end of the process is told first; what follows from it is asked then.
   if (answered_ && !settling_) answered_(unit);
+  pump();
 }
 
 Result<std::unique_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
@@ -147,6 +156,43 @@ Result<std::unique_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
 
 void ServiceSpawner::spawn(const engine::Spawn& effect) {
   ++unanswered_[effect.unit];
+  queue_.push_back(effect);
+  pump();
+}
+
+void ServiceSpawner::pump() {
+  if (std::exchange(pumping_, true)) return;
+  while (!queue_.empty() && active_ < limit_) {
+    const engine::Spawn effect = std::move(queue_.front());
+    queue_.pop_front();
+    begin(effect);
+  }
+  pumping_ = false;
+  if (queue_.empty()) {
+    limit_ = kAtOnce;
+  } else {
+    watch_progress();
+  }
+}
+
+// Starts that hang (a program on a dead mount) must not hold up the others for ever: without
+// progress there is room for as many again.
+void ServiceSpawner::watch_progress() {
+  if (std::exchange(watching_progress_, true)) return;
+  progress_.expires_after(kPatience);
+  progress_.async_wait([this, seen = begun_](const boost::system::error_code& error) {
+    if (error) return;
+    watching_progress_ = false;
+    if (queue_.empty()) return;
+    if (begun_ == seen) limit_ += kAtOnce;
+    pump();
+    core_.events.drain();
+  });
+}
+
+void ServiceSpawner::begin(const engine::Spawn& effect) {
+  ++active_;
+  ++begun_;
   auto pending = prepare(effect);
   if (!pending) {
     fail(effect, exec::ExitCode::none, std::move(pending).error());

@@ -2,10 +2,13 @@
 // block), the process made on the loop, and the outcome of its exec told.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
+
+#include <boost/asio/steady_timer.hpp>
 
 #include "exec/plan.hpp"
 #include "exec/spawn.hpp"
@@ -49,6 +52,9 @@ class ServiceSpawner final : private DescriptorHandler {
   struct Pending;   ///< being compiled
   struct InFlight;  ///< on its way to exec
   void descriptor_ready(int fd, std::uint32_t events) override;
+  void begin(const engine::Spawn& effect);
+  void pump();
+  void watch_progress();
   [[nodiscard]] Result<std::unique_ptr<Pending>> prepare(const engine::Spawn& effect);
   void launch(std::unique_ptr<Pending> pending, exec::Compiled compiled);
   void fail(const engine::Spawn& effect, exec::ExitCode code, Error error);
@@ -64,6 +70,15 @@ class ServiceSpawner final : private DescriptorHandler {
   std::unordered_map<UnitId, unsigned> unanswered_;
   std::function<void(UnitId)> answered_;
   bool settling_ = false;
+  /// Starts that wait for their turn: a thousand plans at a time would cost memory and gain
+  /// nothing.
+  std::deque<engine::Spawn> queue_;
+  std::size_t active_ = 0;
+  std::size_t limit_;
+  std::uint64_t begun_ = 0;
+  boost::asio::steady_timer progress_;
+  bool watching_progress_ = false;
+  bool pumping_ = false;
 };
 
 }  // namespace pidward::runtime
