@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
   if (fd < 0) return 3;
   const long slot = strtol(argv[2], NULL, 10);
   struct bench_board* board =
-      mmap(NULL, sizeof *board + BENCH_SLOTS * sizeof(struct bench_slot), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+      mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (board == MAP_FAILED) return 4;
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

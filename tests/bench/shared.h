@@ -19,5 +19,5 @@ struct bench_slot {
 struct bench_board {
   atomic_int starts; /* how many starts so far, a futex */
   int reserved[15];
-  struct bench_slot slots[];
+  struct bench_slot slots[BENCH_SLOTS];
 };

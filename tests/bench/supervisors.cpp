@@ -39,7 +39,7 @@ class Board {
  public:
   explicit Board(const std::string& path) : path_(path) {
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    const auto size = sizeof(bench_board) + BENCH_SLOTS * sizeof(bench_slot);
+    const auto size = sizeof(bench_board);
     if (fd < 0 || ::ftruncate(fd, static_cast<off_t>(size)) < 0) std::abort();
     void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     ::close(fd);
