@@ -15,13 +15,11 @@ namespace pidward::runtime {
 /// Takes the world's events to the engine.
 class EventSink {
  public:
+  virtual ~EventSink() = default;
   /// Queues an event; it is handled before the loop waits again.
   virtual void post(engine::Event event) = 0;
   /// Handles all that is queued now, unless that is being done already.
   virtual void drain() = 0;
-
- protected:
-  ~EventSink() = default;
 };
 
 struct Core {

@@ -17,10 +17,8 @@ namespace pidward::runtime {
 /// Told that a watched descriptor is ready. Must outlive its watches.
 class DescriptorHandler {
  public:
+  virtual ~DescriptorHandler() = default;
   virtual void descriptor_ready(int fd, std::uint32_t events) = 0;
-
- protected:
-  ~DescriptorHandler() = default;
 };
 
 /// Watches descriptors it does not own, level-triggered. A watch is removed before its descriptor

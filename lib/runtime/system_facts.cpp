@@ -167,7 +167,7 @@ std::vector<std::string> kernel_command_line() {
   char quote = 0;
   for (const char c : line + " ") {
     if (quote != 0 ? c == quote : (c == '"' || c == '\'')) {
-      quote = quote != 0 ? 0 : c;
+      quote = quote != 0 ? '\0' : c;
     } else if (quote == 0 && (c == ' ' || c == '\t')) {
       if (!word.empty()) words.push_back(std::exchange(word, {}));
     } else {
