@@ -2,6 +2,7 @@
 // without a pidfd, or a descriptor that would be inherited. Reads what the linker reads.
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <sstream>
@@ -32,22 +33,23 @@ std::vector<std::string> lines_of(const std::string& path) {
   return lines;
 }
 
-// Undefined symbols of one object, without their versions.
+// Undefined symbols of one object, without their versions; pure code may have none.
 Names imports_of(const std::string& object) {
+  EXPECT_TRUE(std::filesystem::exists(object)) << object;
   const std::string command = std::string(PIDWARD_NM) + " -u -P '" + object + "'";
-  const std::unique_ptr<FILE, int (*)(FILE*)> output(popen(command.c_str(), "r"), pclose);
+  FILE* output = popen(command.c_str(), "r");
   Names names;
   std::array<char, 4096> line{};
   while (output && std::fgets(line.data(), line.size(), output.get()) != nullptr) {
     std::string name(line.data());
     names.insert(name.substr(0, name.find_first_of(" @\n")));
   }
+  EXPECT_TRUE(output != nullptr && pclose(output) == 0) << command;
   return names;
 }
 
 std::string offences(const std::string& object, const Names& forbidden) {
   const Names imports = imports_of(object);
-  EXPECT_FALSE(imports.empty()) << object << " could not be read";
   std::string found;
   for (const std::string& name : forbidden) {
     if (imports.contains(name)) found += object + " imports " + name + "\n";
