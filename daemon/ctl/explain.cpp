@@ -2,6 +2,7 @@
 // next.
 #include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include <fmt/core.h>
 #include <sys/wait.h>
@@ -46,6 +47,20 @@ std::string failing_step(const bus::Properties& all) {
     }
   }
   return {};
+}
+
+/// The logger is another process: gives it a moment to write what was said up to the unit's last
+/// change of state, since the reason is in there. A logger that is behind by more than that is not
+/// waited for.
+void await_log(const std::string& directory, const std::string& unit, std::uint64_t changed_usec) {
+  constexpr int kTries = 50;
+  constexpr std::chrono::milliseconds kPause(10);
+  const WallTime changed{Duration(static_cast<Duration::rep>(changed_usec))};
+  for (int i = 0; i < kTries; ++i) {
+    const auto last = runtime::read_last_log_lines(directory, unit, 1);
+    if (last && !last->empty() && last->back().time >= changed) return;
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 }  // namespace
@@ -106,6 +121,10 @@ void explain_failure(Session& session, const std::string& unit) {
   if (all->text("SubState") == "auto-restart") {
     fmt::print(stderr, "  It is started again: {} tries are left before the start limit.\n",
                all->number("StartTriesLeft"));
+  }
+  if (const auto directory =
+          session.client().property(bus::kManagerPath, bus::kManagerInterface, "LogDirectory")) {
+    await_log(directory->text, unit, all->number("StateChangeTimestamp"));
   }
   print_log_tail(session, unit, session.options().lines, "  ", stderr);
   fmt::print(stderr, "  More: pidwardctl status {0}; pidwardctl logs {0}\n", unit);

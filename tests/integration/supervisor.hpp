@@ -26,7 +26,7 @@ class Supervisor {
   /// Writes a unit file (or "NAME.d/x.conf"); takes effect with the next load or daemon-reload.
   void write_unit(const std::string& name, const std::string& text) const;
   /// pidwardctl with these words.
-  [[nodiscard]] CommandResult ctl(const std::vector<std::string>& words) const;
+  CommandResult ctl(const std::vector<std::string>& words) const;
   /// One property of a unit.
   [[nodiscard]] std::string property(const std::string& unit, const std::string& name) const;
   /// Returns once the unit's property has the value; false when the test's patience (a minute)
