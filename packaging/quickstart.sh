@@ -31,7 +31,7 @@ stop() {
     echo "Nothing is running from $home."
     return 0
   fi
-  if [ -x "$control" ] && ctl is-system-running > /dev/null 2>&1 || [ -S "$home/run/private" ]; then
+  if [ -S "$home/run/private" ]; then
     ctl exit || true
     # The lock is held by the daemon for as long as it lives.
     flock "$home/lock" true
@@ -81,7 +81,17 @@ export PIDWARD_UNIT_PATH
 flock "$home/lock" "$daemon" "$mode" --runtime-dir "$home/run" --log-dir "$home/log" --state-dir "$home/state" \
   --bus off --unit "$goal" > "$home/daemon.log" 2>&1 &
 
-ctl is-system-running --wait > /dev/null 2>&1 || true
+tries=0
+until [ -S "$home/run/private" ]; do
+  tries=$((tries + 1))
+  if [ "$tries" -gt 100 ]; then
+    cat "$home/daemon.log" >&2
+    echo "quickstart.sh: pidward did not start" >&2
+    exit 1
+  fi
+  sleep 0.1
+done
+ctl start "$goal" || true # joins the job that is under way, and waits for it
 ctl status "$goal" || true
 echo
 ctl list-units --type service || true
