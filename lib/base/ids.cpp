@@ -25,7 +25,8 @@ Result<InvocationId> InvocationId::parse(std::string_view hex) {
     return -1;
   };
   if (hex.size() != id.bytes.size() * 2) {
-    return Error(Errc::invalid_argument, fmt::format("An invocation ID has 32 hex digits, this has {}", hex.size()));
+    return Error(Errc::invalid_argument,
+                 fmt::format("An invocation ID has 32 hex digits, this has {}", hex.size()));
   }
   for (std::size_t i = 0; i < id.bytes.size(); ++i) {
     const int high = digit(hex[2 * i]);

@@ -21,14 +21,15 @@ class StrongId {
   constexpr explicit StrongId(Number number) : number_(number) {}
   [[nodiscard]] constexpr Number number() const { return number_; }
   constexpr explicit operator bool() const { return number_ != 0; }
-  friend constexpr auto operator<=>(StrongId, StrongId) = default;  // NOLINT(modernize-use-nullptr): misread
+  friend constexpr auto operator<=>(StrongId,
+                                    StrongId) = default;  // NOLINT(modernize-use-nullptr): misread
 
  private:
   Number number_ = 0;
 };
 
-/// A process, named by the inode number of its pidfd. Unique until reboot where the kernel has pidfs (6.9); on
-/// older kernels unique among the processes we hold. Never a PID.
+/// A process, named by the inode number of its pidfd. Unique until reboot where the kernel has
+/// pidfs (6.9); on older kernels unique among the processes we hold. Never a PID.
 using ProcessId = StrongId<struct ProcessIdTag, std::uint64_t>;
 /// A unit loaded in the engine. Never reused while the daemon runs.
 using UnitId = StrongId<struct UnitIdTag, std::uint32_t>;

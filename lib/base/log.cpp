@@ -27,9 +27,15 @@ std::atomic<LogLevel>& level_limit() {
 
 }  // namespace
 
-void set_log_sink(LogSink new_sink) { sink() = std::move(new_sink); }
-void set_max_log_level(LogLevel level) { level_limit().store(level); }
-LogLevel max_log_level() { return level_limit().load(); }
+void set_log_sink(LogSink new_sink) {
+  sink() = std::move(new_sink);
+}
+void set_max_log_level(LogLevel level) {
+  level_limit().store(level);
+}
+LogLevel max_log_level() {
+  return level_limit().load();
+}
 
 void log(const LogRecord& record) {
   if (record.level <= max_log_level()) sink()(record);
@@ -42,7 +48,9 @@ void log(LogLevel level, std::string message) {
   log(record);
 }
 
-std::string_view to_string(LogLevel level) { return kLevelNames[static_cast<std::size_t>(level)]; }
+std::string_view to_string(LogLevel level) {
+  return kLevelNames[static_cast<std::size_t>(level)];
+}
 
 Result<LogLevel> parse_log_level(std::string_view text) {
   for (std::size_t i = 0; i < kLevelNames.size(); ++i) {

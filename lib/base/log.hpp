@@ -1,4 +1,5 @@
-// pidward's own messages: structured records. Pure layers return them as effects; the shell writes them out.
+// pidward's own messages: structured records. Pure layers return them as effects; the shell writes
+// them out.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +13,19 @@
 namespace pidward {
 
 /// syslog(3) levels.
-enum class LogLevel : std::uint8_t { emergency, alert, critical, error, warning, notice, info, debug };
+enum class LogLevel : std::uint8_t {
+  emergency,
+  alert,
+  critical,
+  error,
+  warning,
+  notice,
+  info,
+  debug
+};
 
-/// One message. The fields that are set say what it is about; `id` is stable across releases and names the kind.
+/// One message. The fields that are set say what it is about; `id` is stable across releases and
+/// names the kind.
 struct LogRecord {
   LogLevel level = LogLevel::info;
   std::string message;       ///< a sentence, without trailing newline
@@ -26,8 +37,8 @@ struct LogRecord {
 
 using LogSink = std::function<void(const LogRecord&)>;
 
-/// Where log() goes; set once at start, before any other thread. The default drops everything below warning and
-/// writes the rest to standard error.
+/// Where log() goes; set once at start, before any other thread. The default drops everything below
+/// warning and writes the rest to standard error.
 void set_log_sink(LogSink sink);
 /// Records above this level are dropped before the sink sees them.
 void set_max_log_level(LogLevel level);

@@ -1,5 +1,5 @@
-// Result<T>: a value or an Error. The standard's std::expected without exceptions, for compilers whose own is
-// not complete yet; named and shaped alike, so that it can be replaced one day.
+// Result<T>: a value or an Error. The standard's std::expected without exceptions, for compilers
+// whose own is not complete yet; named and shaped alike, so that it can be replaced one day.
 #pragma once
 
 #include <utility>
@@ -13,13 +13,16 @@ template <typename T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}       // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}   // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor): `return value;`, as with std::expected
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  // NOLINTNEXTLINE(google-explicit-constructor): `return Error(...);`
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
   [[nodiscard]] bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }
 
-  /// Undefined unless has_value(); std::get makes it a bad_variant_access, which nothing catches: a bug stops here.
+  /// Undefined unless has_value(); std::get makes it a bad_variant_access, which nothing catches: a
+  /// bug stops here.
   [[nodiscard]] T& value() & { return std::get<0>(state_); }
   [[nodiscard]] const T& value() const& { return std::get<0>(state_); }
   [[nodiscard]] T&& value() && { return std::get<0>(std::move(state_)); }
@@ -65,7 +68,8 @@ using Status = Result<void>;
 #define PIDWARD_CONCAT_(a, b) a##b
 #define PIDWARD_CONCAT(a, b) PIDWARD_CONCAT_(a, b)
 // NOLINTBEGIN(bugprone-macro-parentheses): declarations and names cannot stand in parentheses.
-/// `PIDWARD_TRY(auto x, f());` binds the value of f() or returns its error from the current function.
+/// `PIDWARD_TRY(auto x, f());` binds the value of f() or returns its error from the current
+/// function.
 #define PIDWARD_TRY(declaration, expression) \
   PIDWARD_TRY_(declaration, expression, PIDWARD_CONCAT(pidward_result_, __LINE__))
 #define PIDWARD_TRY_(declaration, expression, name) \
@@ -74,9 +78,9 @@ using Status = Result<void>;
   declaration = *std::move(name)
 // NOLINTEND(bugprone-macro-parentheses)
 /// `PIDWARD_CHECK(f());` returns f()'s error from the current function, if there is one.
-#define PIDWARD_CHECK(expression)                                              \
-  do {                                                                         \
-    if (auto pidward_status = (expression); !pidward_status) {                 \
-      return std::move(pidward_status).error();                                \
-    }                                                                          \
+#define PIDWARD_CHECK(expression)                              \
+  do {                                                         \
+    if (auto pidward_status = (expression); !pidward_status) { \
+      return std::move(pidward_status).error();                \
+    }                                                          \
   } while (false)

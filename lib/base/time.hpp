@@ -1,4 +1,5 @@
-// Time as arguments. Two clocks that cannot be confused, and one unit: the microsecond, as on systemd's bus.
+// Time as arguments. Two clocks that cannot be confused, and one unit: the microsecond, as on
+// systemd's bus.
 #pragma once
 
 #include <chrono>

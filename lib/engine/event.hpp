@@ -57,9 +57,9 @@ struct ProcessExited {
   ProcessId process;
   ExitStatus status;
 };
-/// No process of the unit is left. Answer to KillProcesses and WatchEmpty; also sent when it happens
-/// on its own. Comes after the answers to the unit's spawns (Executed or SpawnFailed) and after the
-/// ProcessExited of its processes.
+/// No process of the unit is left. Answer to KillProcesses and WatchEmpty; also sent when it
+/// happens on its own. Comes after the answers to the unit's spawns (Executed or SpawnFailed) and
+/// after the ProcessExited of its processes.
 struct UnitEmpty {
   UnitId unit;
 };

@@ -34,7 +34,8 @@ enum class PresetMode : std::uint8_t { full, enable_only, disable_only };
 
 struct InstallRequest {
   InstallOperation operation;
-  /// Unit names, or absolute paths for enable and link. None for preset: all unit files (preset-all).
+  /// Unit names, or absolute paths for enable and link. None for preset: all unit files
+  /// (preset-all).
   std::vector<std::string> names;
   bool runtime = false;
   bool force = false;
@@ -53,9 +54,10 @@ struct InstallPlan {
 Result<std::string> unit_file_state(const LoaderContext& context, const UnitName& name);
 /// "enabled", "disabled" or "ignored" by the preset files; for the UnitFilePreset property.
 std::string preset_state(const LoaderContext& context, const UnitName& name);
-/// Nothing is written. Errors leave nothing half planned. All changes are below the search path's config_dir, or with
-/// `runtime` its runtime_dir (revert: its control and transient directories too); what systemd's directories hold is
-/// never touched: disabling a unit that is enabled there hides their links behind ones to /dev/null in ours.
+/// Nothing is written. Errors leave nothing half planned. All changes are below the search path's
+/// config_dir, or with `runtime` its runtime_dir (revert: its control and transient directories
+/// too); what systemd's directories hold is never touched: disabling a unit that is enabled there
+/// hides their links behind ones to /dev/null in ours.
 Result<InstallPlan> plan_install(const LoaderContext& context, const InstallRequest& request);
 /// Carries `plan` out; on an error what was done before stays, and the error says where it stopped.
 Status apply(const InstallPlan& plan, FileSink& sink);
@@ -65,7 +67,8 @@ struct UnitFileEntry {
   std::string state;   ///< as unit_file_state() has it
   std::string preset;  ///< empty where enabling means nothing: alias, static, generated, transient
 };
-/// Every unit file, by name. For several questions at once this is much cheaper than unit_file_state() for each.
+/// Every unit file, by name. For several questions at once this is much cheaper than
+/// unit_file_state() for each.
 std::vector<UnitFileEntry> list_unit_files(const LoaderContext& context);
 
 }  // namespace pidward::unit

@@ -61,8 +61,8 @@ class UnitLoader {
   UnitLoader& operator=(UnitLoader&&) noexcept;
 
   void refresh();
-  /// One unit. Never fails: what is wrong is in load_state and diagnostics. An alias gives its target's spec; a link
-  /// that leads nowhere gives a spec of its own name that was not found.
+  /// One unit. Never fails: what is wrong is in load_state and diagnostics. An alias gives its
+  /// target's spec; a link that leads nowhere gives a spec of its own name that was not found.
   [[nodiscard]] UnitSpecPtr load(const UnitName& name) const;
   /// `names` and everything they lead to through any dependency, except where `known` says true.
   /// Every alias that was followed is in the `aliases` of its target.
@@ -76,8 +76,8 @@ class UnitLoader {
   [[nodiscard]] UnitSpecPtr finish_transient(UnitSpec spec) const;
   /// One fragment given by path, whatever its directory (verify FILE, quickstart with unit files as
   /// arguments).
-  /// The folder beside it (FILE.d) counts as well. A template is read as the instance its DefaultInstance= names, or
-  /// "instance".
+  /// The folder beside it (FILE.d) counts as well. A template is read as the instance its
+  /// DefaultInstance= names, or "instance".
   [[nodiscard]] UnitSpecPtr load_file(const std::string& path) const;
   /// True when a file that made `spec`, or a drop-in that would be added, changed since it was
   /// read.

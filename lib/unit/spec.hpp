@@ -121,9 +121,10 @@ struct SourceFile {
   friend bool operator==(const SourceFile&, const SourceFile&) = default;
 };
 
-/// Units of types that are not managed (mount, automount, swap, device) are stubs: LoadState::loaded, whether there is a
-/// file or not, without settings and dependencies; `fragment` names a unit file where there is one. Whether such a unit
-/// exists, and is up, is for the runtime to say from the state of the system.
+/// Units of types that are not managed (mount, automount, swap, device) are stubs:
+/// LoadState::loaded, whether there is a file or not, without settings and dependencies; `fragment`
+/// names a unit file where there is one. Whether such a unit exists, and is up, is for the runtime
+/// to say from the state of the system.
 struct UnitSpec {
   explicit UnitSpec(UnitName unit_name) : name(std::move(unit_name)) {}
 
@@ -134,8 +135,9 @@ struct UnitSpec {
   std::optional<SourceFile> fragment;
   std::vector<SourceFile> dropins;  ///< in the order applied
   Settings settings;
-  /// Forward kinds only; sorted by kind and name, unique in both, never to the unit itself. `other` is as it was
-  /// written and may be an alias. Of a slice's children each has the InSlice edge (and Requires=, After=).
+  /// Forward kinds only; sorted by kind and name, unique in both, never to the unit itself. `other`
+  /// is as it was written and may be an alias. Of a slice's children each has the InSlice edge (and
+  /// Requires=, After=).
   std::vector<DependencyEdge> dependencies;
   bool transient = false;
   /// The first error as a sentence; for load states that have one.

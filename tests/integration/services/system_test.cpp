@@ -57,7 +57,8 @@ TEST_F(System, RsyslogTakesAMessageIsKilledComesBackAndStops) {
   EXPECT_EQ(supervisor_.property("syslog.socket", "ActiveState"), "active");
   knows_its_main_process(unit);
   const std::string marker = "pidward-integration-" + std::to_string(::getpid());
-  // rsyslog listens where it was built to where no systemd is the init: on /dev/log, beside the socket it is passed.
+  // rsyslog listens where it was built to where no systemd is the init: on /dev/log, beside the
+  // socket it is passed.
   answers("logger -u /dev/log " + marker, "");
   comes_to_answer("grep " + marker + " /var/log/syslog", marker);
   comes_back_after_sigkill(unit);
