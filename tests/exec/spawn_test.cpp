@@ -137,7 +137,7 @@ TEST_F(ExecTest, AChildLetGoOfBeforeItsExecStillGetsThere) {
   ASSERT_EQ(::mkfifo(path("gate").c_str(), 0600), 0);
   set(Directive::StandardInput,
       unit::StreamTarget{static_cast<std::int64_t>(unit::StandardInput::file), path("gate")});
-  shell("exit 5");
+  shell("read -r line; exit 5");
   auto compiled = compile(request());
   ASSERT_TRUE(compiled.plan);
   sys::Pidfd pidfd;

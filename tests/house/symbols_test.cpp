@@ -40,7 +40,7 @@ Names imports_of(const std::string& object) {
   FILE* output = popen(command.c_str(), "r");
   Names names;
   std::array<char, 4096> line{};
-  while (output && std::fgets(line.data(), line.size(), output.get()) != nullptr) {
+  while (output != nullptr && std::fgets(line.data(), line.size(), output) != nullptr) {
     std::string name(line.data());
     names.insert(name.substr(0, name.find_first_of(" @\n")));
   }
