@@ -11,6 +11,8 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "sys/proc.hpp"
+
 namespace pidward::runtime {
 namespace {
 
@@ -60,14 +62,18 @@ void PidFiles::found(UnitId unit, const process::ProcessHandle& handle) {
   core_.events.post(engine::MainProcessFound{unit, handle->id(), !handle->is_child()});
 }
 
+// As systemd guesses: a daemon's first process has lost its parent and come to us; its workers,
+// which may be there already, have not.
 void PidFiles::guess(UnitId unit) {
   std::vector<sys::Pidfd> members = tree_.members(unit);
   std::erase_if(members, [this, unit](const sys::Pidfd& process) {
     const auto known = core_.table.find(process);
     const engine::UnitStatus status = core_.engine.status(unit);
     const auto ended = process.has_ended();
-    return (ended && *ended) || (known && *known && status.service != nullptr &&
-                                 (*known)->id() == status.service->control);
+    const auto stat = sys::stat_of(process);
+    return (ended && *ended) || !stat || stat->ppid != ::getpid() ||
+           (known && *known && status.service != nullptr &&
+            (*known)->id() == status.service->control);
   });
   if (members.size() != 1) {
     core_.events.post(engine::MainProcessMissing{

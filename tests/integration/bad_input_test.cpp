@@ -137,6 +137,21 @@ TEST_F(BadInput, APidFileWithGarbageOrAStrangersNumberIsNotBelieved) {
   }
 }
 
+TEST_F(BadInput, AForkingServiceWithManyWorkersHasTheDaemonizedProcessAsItsMainOne) {
+  // The first process has its workers before the parent ends, as apache may have.
+  supervisor_.write_unit("workers.service",
+                         plain("/bin/sh -c '(sleep 1000 & sleep 1000 & sleep 1000 & echo $! > " +
+                                   supervisor_.directory() + "/ready; wait) & until [ -s " +
+                                   supervisor_.directory() + "/ready ]; do sleep 0.01; done'",
+                               "Type=forking\n"));
+  ASSERT_EQ(supervisor_.ctl({"start", "workers"}).exit_code, 0);
+  const int main_pid = supervisor_.main_pid("workers.service");
+  EXPECT_GT(main_pid, 0);
+  EXPECT_NE(run_shell("cat /proc/" + std::to_string(main_pid) + "/comm").output.find("sh"),
+            std::string::npos);
+  EXPECT_EQ(supervisor_.ctl({"stop", "workers"}).exit_code, 0);
+}
+
 TEST_F(BadInput, AStrangersNotificationChangesNothing) {
   supervisor_.write_unit("waits.service",
                          plain("/bin/sleep 1000", "Type=notify\nTimeoutStartSec=1min\n"));
