@@ -226,8 +226,8 @@ done
 
 if [ -z "$cmd" ]; then
 	need cc gcc
-	cc -std=gnu11 -O2 -Wall -Wextra -static -pthread \
-		-o "$root/usr/bin/pidfs_test" "$top/tests/kernel/pidfs_test.c" ||
+	cc -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -static -pthread \
+		-o "$root/usr/bin/pidfs_test" "$top"/tests/kernel/*.c ||
 		die "cannot build the self-test"
 	cmd=pidfs_test
 	case $kernel in
