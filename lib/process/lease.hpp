@@ -11,6 +11,9 @@
 
 namespace pidward::process {
 
+/// A lease, numbered from 1. Never reused while the daemon runs.
+using LeaseId = StrongId<struct LeaseIdTag, std::uint64_t>;
+
 class Lease {
  public:
   struct Pair;

@@ -37,6 +37,14 @@ Status ProcessHandle::send_signal(int signal) const {
   return state_->pidfd_.send_signal(signal);
 }
 
+void ProcessHandle::run_last_close() const noexcept {
+  PIDWARD_EXPECT(state_ != nullptr);
+  // The policy of a table that was shut down has run.
+  if (state_->table_ == nullptr) return;
+  const ProcessHandle held = *this;  // a policy may close handles
+  state_->table_->run_policy(*state_, std::exchange(state_->last_close_, {}));
+}
+
 void ProcessHandle::close() noexcept {
   ProcessState* state = std::exchange(state_, nullptr);
   if (state == nullptr || --state->handles_ > 0) return;

@@ -110,6 +110,7 @@ Result<ProcessState*> ProcessTable::find_or_add(sys::Pidfd pidfd) {
   states_.emplace(identity.id, std::move(state));
   if (by_number) by_number_[added->pid_] = added->id_;
   link(*added);
+  if (newcomer_) newcomer_(added->id_);
   return added;
 }
 
@@ -222,17 +223,17 @@ std::unique_ptr<ProcessState> ProcessTable::take_out(ProcessState& state) noexce
 
 void ProcessTable::last_handle_closed(ProcessState* state) noexcept {
   const std::unique_ptr<ProcessState> taken = take_out(*state);
-  run_policy(*taken);
+  run_policy(*taken, taken->last_close_);
   if (observer_) observer_(*taken);
 }
 
-void ProcessTable::run_policy(const ProcessState& state) noexcept {
+void ProcessTable::run_policy(const ProcessState& state, LastClose policy) noexcept {
   Status done;
-  switch (state.last_close_.action) {
+  switch (policy.action) {
     case LastClose::Action::none:
       return;
     case LastClose::Action::signal:
-      if (!state.has_ended_) done = state.pidfd_.send_signal(state.last_close_.signal);
+      if (!state.has_ended_) done = state.pidfd_.send_signal(policy.signal);
       break;
     case LastClose::Action::kill_tree:
       if (tree_killer_) {
@@ -265,7 +266,7 @@ void ProcessTable::shutdown(Leftovers leftovers) {
   for (ProcessState* state : order) {
     std::unique_ptr<ProcessState> taken = take_out(*state);
     taken->table_ = nullptr;
-    if (leftovers == Leftovers::run_policies) run_policy(*taken);
+    if (leftovers == Leftovers::run_policies) run_policy(*taken, taken->last_close_);
     if (observer_) observer_(*taken);
     if (--taken->handles_ == 0) continue;
     // The handles that are still out own it from here on.

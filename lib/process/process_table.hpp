@@ -105,6 +105,9 @@ class ProcessHandle {
   void set_unit(UnitId unit) const;
   void set_role(Role role) const { state_->role_ = role; }
   void set_last_close(LastClose policy) const { state_->last_close_ = policy; }
+  /// Runs the policy now, if the process has not ended, and sets it to none: for holders that are
+  /// counted elsewhere (leases), while the table itself still holds the process.
+  void run_last_close() const noexcept;
 
   /// Signals through the pidfd. no_such_process once it is reaped.
   [[nodiscard]] Status send_signal(int signal) const;
@@ -123,6 +126,8 @@ class ProcessTable {
   using TreeKiller = std::function<void(const ProcessState&)>;
   /// Told of each entry just before it is deleted, after its policy ran.
   using Observer = std::function<void(const ProcessState&)>;
+  /// Told of each entry that was added, by its id; what it is to its unit is not known yet.
+  using Newcomer = std::function<void(ProcessId)>;
 
   /// `features` decides the tier of identity. The default tree killer walks descendants by pidfd.
   explicit ProcessTable(const sys::KernelFeatures& features);
@@ -133,6 +138,7 @@ class ProcessTable {
 
   void set_tree_killer(TreeKiller killer) { tree_killer_ = std::move(killer); }
   void set_observer(Observer observer) { observer_ = std::move(observer); }
+  void set_newcomer(Newcomer newcomer) { newcomer_ = std::move(newcomer); }
 
   /// The only way in. The process need not be ours and, on pidfs, need not be alive. An entry that
   /// is there already gets another handle and the new pidfd is closed. Refused: what is not a pidfd
@@ -180,11 +186,12 @@ class ProcessTable {
   std::unique_ptr<ProcessState> take_out(ProcessState& state) noexcept;
   void link(ProcessState& state);
   void unlink(ProcessState& state) noexcept;
-  void run_policy(const ProcessState& state) noexcept;
+  void run_policy(const ProcessState& state, LastClose policy) noexcept;
 
   sys::KernelFeatures features_;
   TreeKiller tree_killer_;
   Observer observer_;
+  Newcomer newcomer_;
   std::unordered_map<ProcessId, std::unique_ptr<ProcessState>> states_;
   /// Without pidfs: which entry has a number. The number stays taken while its process is unreaped.
   std::unordered_map<pid_t, ProcessId> by_number_;

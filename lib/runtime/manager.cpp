@@ -144,6 +144,9 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
       groups(core),
       tracker(core),
       tree(core, groups, tracker),
+      leases(core, tracker),
+      waits(core, tracker),
+      bindings(waits),
       logs(core),
       listeners(core),
       external(core),
@@ -167,6 +170,9 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
 Manager::Impl::~Impl() {
   set_log_sink(write_to_stderr);
   watcher->set_round_end(nullptr, nullptr);
+  // While everything a policy needs is there.
+  table.shutdown(process::ProcessTable::Leftovers::run_policies);
+  table.set_newcomer({});
 }
 
 Status Manager::Impl::open() {
@@ -193,14 +199,16 @@ Status Manager::Impl::open() {
   PIDWARD_CHECK(notify.open());
   groups.set_empty_callback([this](UnitId unit) { tree.group_empty(unit); });
   tracker.set_hooks([this](ProcessId process) { return spawner->settle(process); },
-                    [this](UnitId unit, ProcessId process) {
-                      tree.process_ended(unit);
-                      if (process) {
-                        observers.tell([process](ManagerObserver& observer) {
-                          observer.process_exited(process);
-                        });
-                      }
-                    });
+                    [this](UnitId unit, ProcessId process) { process_ended(unit, process); });
+  table.set_newcomer([this](ProcessId process) {
+    if (!observers.empty()) observers.process_added(table.find(process));
+  });
+  table.set_tree_killer([this](const process::ProcessState& state) { kill_tree_of(state); });
+  leases.set_released([this](UnitId unit, bool started) { last_lease_ended(unit, started); });
+  bindings.set_ended([this](UnitId unit, const process::ProcessState& process) {
+    stop_unit(unit, "bound-process-ended",
+              fmt::format("Process {} ended, which the unit is bound to", process.pid()));
+  });
   spawner = std::make_unique<ServiceSpawner>(
       core, ServiceSpawner::Parts{groups, tracker, logs, listeners},
       ServiceSpawner::Surroundings{roots, notify.path(), [this] {

@@ -14,6 +14,8 @@
 #include "engine/engine.hpp"
 #include "process/process_table.hpp"
 #include "runtime/config.hpp"
+#include "runtime/leases.hpp"
+#include "runtime/process_details.hpp"
 #include "sys/features.hpp"
 #include "unit/install.hpp"
 #include "unit/loader.hpp"
@@ -34,7 +36,10 @@ class ManagerObserver {
   virtual void reloading(bool /*begins*/) {}
   virtual void unit_files_changed() {}
   virtual void startup_finished() {}
+  /// A process came into the table: a unit's, or a foreign one that somebody opened. It can be
+  /// asked about with Manager::find_process() within this call, even if it has ended since.
   virtual void process_added(ProcessId) {}
+  /// A process in the table ended. Within this call its details have the exit status.
   virtual void process_exited(ProcessId) {}
   /// A bus name some unit waits for (Type=dbus); the bus layer watches it and calls
   /// Manager::bus_name_changed().
@@ -57,6 +62,13 @@ struct ProcessInfo {
   process::Role role{};
   std::string control_group;
   std::string command;
+};
+
+/// What LeaseUnit asks for: the job as in submit(), and who asks.
+struct LeaseRequest {
+  std::string unit;
+  unit::JobMode mode = unit::JobMode::replace;
+  LeaseTaker taker;
 };
 
 enum class SystemState : std::uint8_t {
@@ -130,6 +142,48 @@ class Manager {
   [[nodiscard]] Result<UnitId> unit_by_pid(std::uint32_t pid);
   /// PID of a process in the table, for display and for MainPID; 0 when it is gone.
   [[nodiscard]] std::uint32_t pid_of(ProcessId process) const;
+
+  // Processes by inode. A handle keeps a process's entry, exit status included: hold one for as
+  // long as a client may ask. Whether a client may do what it asks is for the caller to say.
+
+  /// A handle on a process that is in the table or in a unit's tree. no_such_process otherwise,
+  /// with the number in the message.
+  Result<process::ProcessHandle> find_process(ProcessId process);
+  /// Takes in a process by a descriptor that came from outside. It need not be in a unit; its end
+  /// is watched while somebody holds a handle. Errors: not a pidfd, a thread's, a process outside
+  /// our pid namespace, one that was collected already on a kernel that cannot tell which it was.
+  Result<process::ProcessHandle> open_process(sys::Fd pidfd);
+  /// The same by number: opened, found alive, and found to have had the number then.
+  Result<process::ProcessHandle> open_process_by_pid(std::uint32_t pid);
+  [[nodiscard]] ProcessDetails details(const process::ProcessHandle& process) const;
+  /// All processes in the table and in units' trees (or in one unit's), by pid.
+  [[nodiscard]] std::vector<ProcessDetails> list_process_details(std::optional<UnitId> unit);
+  /// Signals one process. Errors as may_act_on(); no such signal.
+  Status signal_process(const process::ProcessHandle& process, int signal);
+  /// Signals it and its descendants, each by pidfd; SIGKILL leaves none behind. Returns how many.
+  Result<std::size_t> signal_tree(const process::ProcessHandle& process, int signal);
+  /// Calls back on the loop, later, once the process has ended and its status is known or never
+  /// will be. Dropping the ticket cancels.
+  [[nodiscard]] WaitTicket wait_for_end(const process::ProcessHandle& process,
+                                        std::function<void(ExitStatus)> done);
+
+  /// Starts a unit and holds it: see leases.hpp for what the end of the last lease means. Errors as
+  /// submit(), and no descriptors left.
+  void lease_unit(const LeaseRequest& request, Reply<UnitLease> reply);
+  /// See Leases::on_process().
+  Result<ProcessLease> lease_process(const process::ProcessHandle& process,
+                                     process::LastClose last_close, LeaseTaker taker);
+  [[nodiscard]] std::vector<LeaseInfo> list_leases() const;
+  /// Leases on a unit.
+  [[nodiscard]] std::size_t lease_count(UnitId unit) const;
+  /// Stops the unit as by a stop job when the process ends. Holds until the unit is down; a unit
+  /// may be bound to several. Errors: the unit is not up or coming up (unit_inactive), as
+  /// open_process() and may_act_on(); the process is one of the unit's own (invalid_argument).
+  Status bind_to_process(UnitId unit, sys::Fd pidfd);
+  /// The processes the unit is bound to.
+  [[nodiscard]] std::vector<ProcessId> bound_to(UnitId unit) const;
+  /// Which means hold the unit's tree together here and now.
+  [[nodiscard]] UnitMeans means(UnitId unit) const;
 
   [[nodiscard]] const sys::KernelFeatures& features() const;
   [[nodiscard]] const Config& config() const;

@@ -18,6 +18,7 @@
 #include "runtime/notify_socket.hpp"
 #include "runtime/observers.hpp"
 #include "runtime/pid_files.hpp"
+#include "runtime/process_waits.hpp"
 #include "runtime/service_spawner.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/start_preparer.hpp"
@@ -70,6 +71,15 @@ struct Manager::Impl final : EventSink {
   void boot();
   void check_files();
 
+  // manager_processes.cpp
+  void last_lease_ended(UnitId unit, bool started);
+  void stop_unit(UnitId unit, std::string_view kind, const std::string& why);
+  /// A unit that is leased or named on the bus is not collected.
+  void update_reference(UnitId unit);
+  void process_ended(UnitId unit, ProcessId process);
+  /// LastClose::kill_tree: a main process stands for its unit.
+  void kill_tree_of(const process::ProcessState& state);
+
   // manager_exit.cpp
   void handle_signal(int signal);
   void request_exit(int code);
@@ -90,6 +100,9 @@ struct Manager::Impl final : EventSink {
   CgroupTree groups;
   ProcessTracker tracker;
   UnitTree tree;
+  Leases leases;
+  ProcessWaits waits;
+  Bindings bindings;
   LogRouter logs;
   Listeners listeners;
   ExternalUnits external;
@@ -114,6 +127,7 @@ struct Manager::Impl final : EventSink {
   std::optional<int> exit_code;
   bool exit_requested_jobs = false;
   std::map<std::string, std::set<UnitId>> bus_names;
+  std::unordered_set<UnitId> named_on_bus;
   std::unordered_map<UnitId, std::pair<bool, MonoTime>> file_checks;
   std::unordered_set<UnitId> checks_wanted;
   boost::asio::steady_timer collection;

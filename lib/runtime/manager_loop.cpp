@@ -47,6 +47,7 @@ class Runner {
   }
   void operator()(const engine::CleanUp& effect) {
     impl_.pid_files.forget(effect.unit);
+    if (!effect.restarting) impl_.bindings.forget(effect.unit);
     impl_.preparer->clean_up(effect);
   }
   void operator()(const engine::UnitAdded& effect) {
@@ -58,6 +59,8 @@ class Runner {
   void operator()(const engine::UnitRemoved& effect) {
     impl_.source.known().remove(effect.name);
     impl_.file_checks.erase(effect.unit);
+    impl_.named_on_bus.erase(effect.unit);
+    impl_.leases.forget(effect.unit);
     impl_.observers.unit_removed(effect.unit, effect.name);
   }
   void operator()(const engine::JobAdded& effect) {

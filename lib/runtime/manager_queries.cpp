@@ -66,7 +66,12 @@ Status Manager::kill(UnitId unit, engine::KillWhom whom, int signal) {
 }
 
 void Manager::set_referenced(UnitId unit, bool referenced) {
-  impl_->engine.set_referenced(unit, referenced);
+  if (referenced) {
+    impl_->named_on_bus.insert(unit);
+  } else {
+    impl_->named_on_bus.erase(unit);
+  }
+  impl_->update_reference(unit);
 }
 
 const engine::Engine& Manager::engine() const {

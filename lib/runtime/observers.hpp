@@ -12,6 +12,7 @@ namespace pidward::runtime {
 
 class Observers {
  public:
+  [[nodiscard]] bool empty() const { return observers_.empty(); }
   void add(ManagerObserver* observer) { observers_.push_back(observer); }
   void remove(ManagerObserver* observer) { std::erase(observers_, observer); }
 
@@ -26,6 +27,13 @@ class Observers {
   void job_changed(JobId job) { jobs_changed_.insert(job); }
   void job_removed(JobId job, UnitId unit, const unit::UnitName& name, engine::JobResult result) {
     jobs_removed_.push_back({job, unit, name, result});
+  }
+  /// The handle keeps the process's entry until it was told of.
+  void process_added(process::ProcessHandle process) {
+    processes_added_.push_back(std::move(process));
+  }
+  void process_exited(process::ProcessHandle process) {
+    processes_exited_.push_back(std::move(process));
   }
   /// Tells all that was gathered: what is new, then what changed, then what is gone, so that a
   /// job's end comes after the state it led to.
@@ -51,6 +59,7 @@ class Observers {
   std::vector<ManagerObserver*> observers_;
   std::vector<UnitNote> units_added_, units_removed_;
   std::vector<JobNote> jobs_added_, jobs_removed_;
+  std::vector<process::ProcessHandle> processes_added_, processes_exited_;
   std::unordered_set<UnitId> units_changed_;
   std::unordered_set<JobId> jobs_changed_;
 };

@@ -22,16 +22,19 @@ struct ProcessTracker::Late {
   boost::asio::steady_timer timer;
 };
 
-ProcessTracker::ProcessTracker(Core& core) : core_(core) {}
+ProcessTracker::ProcessTracker(Core& core) : core_(core) {
+  core_.table.set_observer([this](const process::ProcessState& state) { entry_gone(state); });
+}
 
 ProcessTracker::~ProcessTracker() {
-  for (const auto& [fd, handle] : by_fd_) core_.watcher.remove(fd);
+  core_.table.set_observer({});
+  for (const auto& [fd, tracked] : by_fd_) core_.watcher.remove(fd);
 }
 
 Result<ProcessId> ProcessTracker::add_child(sys::Pidfd pidfd, UnitId unit, process::Role role) {
   PIDWARD_TRY(const process::ProcessHandle handle,
               core_.table.adopt_child(std::move(pidfd), unit, role));
-  if (Status watched = watch(handle); !watched) {
+  if (Status watched = watch(handle, true); !watched) {
     // A process that nobody can watch must not run.
     static_cast<void>(handle.send_signal(SIGKILL));
     return std::move(watched).error();
@@ -43,16 +46,44 @@ Status ProcessTracker::add(const process::ProcessHandle& handle, UnitId unit, pr
   if (is_tracked(handle->id())) return {};
   handle.set_unit(unit);
   handle.set_role(role);
-  return watch(handle);
+  return watch(handle, true);
 }
 
-Status ProcessTracker::watch(const process::ProcessHandle& handle) {
-  if (is_tracked(handle->id())) return {};
+Status ProcessTracker::observe(const process::ProcessHandle& handle) {
+  return handle->has_ended() ? Status() : watch(handle, false);
+}
+
+void ProcessTracker::entry_gone(const process::ProcessState& state) {
+  const auto found = by_process_.find(state.id());
+  if (found != by_process_.end()) drop(found->second);
+}
+
+bool ProcessTracker::is_tracked(ProcessId process) const {
+  const auto found = by_process_.find(process);
+  return found != by_process_.end() && by_fd_.at(found->second).hold;
+}
+
+Status ProcessTracker::watch(const process::ProcessHandle& handle, bool hold) {
   const int fd = handle->pidfd().get();
+  if (by_process_.contains(handle->id())) {
+    if (hold) by_fd_.at(fd).hold = handle;
+    return {};
+  }
   PIDWARD_CHECK(core_.watcher.add(fd, EPOLLIN, *this));
-  by_fd_.emplace(fd, handle);
+  by_fd_.emplace(fd, Tracked{handle->id(), hold ? handle : process::ProcessHandle()});
   by_process_.emplace(handle->id(), fd);
   return {};
+}
+
+void ProcessTracker::drop(int fd) {
+  const auto found = by_fd_.find(fd);
+  if (found == by_fd_.end()) return;
+  core_.watcher.remove(fd);
+  late_.erase(fd);
+  by_process_.erase(found->second.process);
+  // The handle may be the last one: its entry goes when nothing here names it any more.
+  const Tracked dropped = std::move(found->second);
+  by_fd_.erase(found);
 }
 
 std::vector<process::ProcessHandle> ProcessTracker::living(UnitId unit) const {
@@ -71,10 +102,10 @@ void ProcessTracker::forget(UnitId unit) {
   for (const process::ProcessHandle& handle : core_.table.processes_of(unit)) {
     const auto found = by_process_.find(handle->id());
     if (found == by_process_.end()) continue;
-    core_.watcher.remove(found->second);
-    late_.erase(found->second);
-    by_fd_.erase(found->second);
-    by_process_.erase(found);
+    // Somebody else may hold it: then it stays, as a process of nobody's, and is waited on.
+    handle.set_unit({});
+    handle.set_role(process::Role::foreign);
+    const process::ProcessHandle let_go = std::move(by_fd_.at(found->second).hold);
   }
 }
 
@@ -85,7 +116,8 @@ void ProcessTracker::descriptor_ready(int fd, std::uint32_t events) {
 void ProcessTracker::look(int fd, bool parent_is_done) {
   const auto found = by_fd_.find(fd);
   if (found == by_fd_.end()) return;
-  const process::ProcessHandle handle = found->second;
+  const process::ProcessHandle handle = core_.table.find(found->second.process);
+  if (!handle) return;
   if (!handle->is_child()) {
     // It may have become ours since: an orphan's next parent is its subreaper.
     const auto end = handle->pidfd().reap();
@@ -115,7 +147,7 @@ void ProcessTracker::wait_for_parent(int fd) {
   // From here on only the hang-up counts: the parent has collected it.
   core_.watcher.remove(fd);
   if (!core_.watcher.add(fd, 0, *this)) {
-    by_process_.erase(by_fd_.at(fd)->id());
+    by_process_.erase(by_fd_.at(fd).process);
     by_fd_.erase(fd);
     return;
   }
@@ -132,11 +164,8 @@ void ProcessTracker::wait_for_parent(int fd) {
 void ProcessTracker::finish(int fd, ExitStatus status) {
   const auto found = by_fd_.find(fd);
   if (found == by_fd_.end()) return;
-  const process::ProcessHandle handle = std::move(found->second);
-  core_.watcher.remove(fd);
-  late_.erase(fd);
-  by_process_.erase(handle->id());
-  by_fd_.erase(found);
+  const process::ProcessHandle handle = core_.table.find(found->second.process);
+  drop(fd);
   const bool report = !before_end_ || before_end_(handle->id());
   if (report && handle->unit()) {
     core_.events.post(engine::ProcessExited{handle->unit(), handle->id(), status});

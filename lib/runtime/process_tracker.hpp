@@ -1,6 +1,6 @@
 // Every process of a unit that pidward started, found or was told of: its pidfd is waited on, and
-// its end becomes an event. SIGCHLD is a doorbell only: it makes us look for children that nobody
-// tracks.
+// its end becomes an event. Processes that others hold (a bus client, a lease) are waited on
+// without being held. SIGCHLD is a doorbell only: it makes us look for children that nobody tracks.
 #pragma once
 
 #include <functional>
@@ -36,7 +36,13 @@ class ProcessTracker final : private DescriptorHandler {
   Result<ProcessId> add_child(sys::Pidfd pidfd, UnitId unit, process::Role role);
   /// A process that was found or announced. Tracked already: its role stays.
   Status add(const process::ProcessHandle& handle, UnitId unit, process::Role role);
-  [[nodiscard]] bool is_tracked(ProcessId process) const { return by_process_.contains(process); }
+  /// Waits on a process without holding it: for as long as somebody else has a handle. What is
+  /// tracked already stays tracked as it is.
+  Status observe(const process::ProcessHandle& handle);
+  /// Whether the process is held here, as one of a unit's.
+  [[nodiscard]] bool is_tracked(ProcessId process) const;
+  /// Whether its end, or how it ended, is still to come.
+  [[nodiscard]] bool is_awaited(ProcessId process) const { return by_process_.contains(process); }
   /// Processes of the unit that have not ended.
   [[nodiscard]] std::vector<process::ProcessHandle> living(UnitId unit) const;
   [[nodiscard]] bool has_living(UnitId unit) const;
@@ -47,8 +53,15 @@ class ProcessTracker final : private DescriptorHandler {
 
  private:
   struct Late;
+  struct Tracked {
+    ProcessId process;
+    process::ProcessHandle hold;  ///< empty: observed only
+  };
+  void drop(int fd);
+  /// The table lets go of a process: so does whoever only observed it.
+  void entry_gone(const process::ProcessState& state);
   void descriptor_ready(int fd, std::uint32_t events) override;
-  Status watch(const process::ProcessHandle& handle);
+  Status watch(const process::ProcessHandle& handle, bool hold);
   void look(int fd, bool parent_is_done);
   void finish(int fd, ExitStatus status);
   void wait_for_parent(int fd);
@@ -56,7 +69,7 @@ class ProcessTracker final : private DescriptorHandler {
   Core& core_;
   BeforeEnd before_end_;
   AfterEnd after_end_;
-  std::unordered_map<int, process::ProcessHandle> by_fd_;
+  std::unordered_map<int, Tracked> by_fd_;
   std::unordered_map<ProcessId, int> by_process_;
   std::unordered_map<int, std::unique_ptr<Late>> late_;
 };

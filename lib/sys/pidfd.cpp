@@ -210,7 +210,10 @@ Result<bool> Pidfd::is_pidfs() const {
 Result<pid_t> Pidfd::pid() const {
   PIDWARD_TRY(const std::optional<pid_t> pid, number_in_fdinfo(get()));
   if (!pid) return Error(Errc::invalid_argument, "The descriptor is not a pidfd");
-  if (*pid <= 0) return gone();
+  if (*pid == 0) {
+    return Error(Errc::no_such_process, "The process is outside our pid namespace");
+  }
+  if (*pid < 0) return gone();
   return *pid;
 }
 

@@ -1,0 +1,72 @@
+#include "runtime/process_waits.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+namespace pidward::runtime {
+
+struct ProcessWaits::Wait {
+  process::ProcessHandle process;
+  Done done;
+};
+
+WaitTicket ProcessWaits::add(const process::ProcessHandle& process, Done done) {
+  auto wait = std::make_shared<Wait>(Wait{process, std::move(done)});
+  const Status watched = tracker_.observe(process);
+  if (!watched || !tracker_.is_awaited(process->id())) {
+    boost::asio::post(core_.io, [waiting = std::weak_ptr<Wait>(wait)] { answer(waiting); });
+    return wait;
+  }
+  std::vector<std::weak_ptr<Wait>>& list = waits_[process->id()];
+  std::erase_if(list, [](const auto& waiting) { return waiting.expired(); });
+  list.push_back(wait);
+  return wait;
+}
+
+void ProcessWaits::ended(ProcessId process) {
+  const auto found = waits_.find(process);
+  if (found == waits_.end()) return;
+  const auto list = std::move(found->second);
+  waits_.erase(found);
+  // Not from here: the callers are in the middle of what the end of the process means to its unit.
+  for (const std::weak_ptr<Wait>& waiting : list) {
+    boost::asio::post(core_.io, [waiting] { answer(waiting); });
+  }
+}
+
+void ProcessWaits::answer(const std::weak_ptr<Wait>& waiting) {
+  const std::shared_ptr<Wait> wait = waiting.lock();
+  if (!wait) return;
+  const Done done = std::move(wait->done);
+  if (done) done(wait->process->exit_status().value_or(ExitStatus{}));
+}
+
+void Bindings::bind(UnitId unit, const process::ProcessHandle& process) {
+  std::vector<Binding>& bindings = bound_[unit];
+  const bool known = std::ranges::any_of(
+      bindings, [&process](const Binding& binding) { return binding.process == process; });
+  if (known) return;
+  WaitTicket wait = waits_.add(process, [this, unit, id = process->id()](ExitStatus) {
+    const auto found = bound_.find(unit);
+    if (found == bound_.end()) return;
+    const auto bound = std::ranges::find_if(
+        found->second, [id](const Binding& binding) { return binding.process->id() == id; });
+    if (bound == found->second.end()) return;
+    const Binding over = std::move(*bound);
+    found->second.erase(bound);
+    if (ended_) ended_(unit, *over.process);
+  });
+  bindings.push_back({process, std::move(wait)});
+}
+
+std::vector<ProcessId> Bindings::of(UnitId unit) const {
+  std::vector<ProcessId> result;
+  const auto found = bound_.find(unit);
+  if (found == bound_.end()) return result;
+  for (const Binding& binding : found->second) result.push_back(binding.process->id());
+  return result;
+}
+
+}  // namespace pidward::runtime
