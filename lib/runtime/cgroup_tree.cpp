@@ -85,11 +85,13 @@ std::string CgroupTree::full_path(const Group& group) const {
   return base_.path() == "/" ? "/" + group.path : base_.path() + "/" + group.path;
 }
 
-Status CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spec) {
+Result<sys::CgroupDir> CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spec) {
   if (const auto known = groups_.find(unit); known != groups_.end()) {
     known->second.leaving = false;
     const bool anew = known->second.killed && try_remove(unit, known->second);
-    if (!anew && this->group(unit)) return {};
+    if (!anew) {
+      if (auto there = this->group(unit)) return there;
+    }
     forget(unit);  // somebody removed it
   }
   Group group;
@@ -111,8 +113,15 @@ Status CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spec) {
     return error;
   }
   watches_[group.watch] = unit;
+  group.known_empty = true;
   groups_.emplace(unit, std::move(group));
-  return {};
+  return directory;
+}
+
+void CgroupTree::note_joined(UnitId unit) {
+  if (const auto found = groups_.find(unit); found != groups_.end()) {
+    found->second.known_empty = false;
+  }
 }
 
 void CgroupTree::note_killed(UnitId unit) {
@@ -136,10 +145,13 @@ std::string CgroupTree::path(UnitId unit) const {
   return found == groups_.end() ? std::string() : full_path(found->second);
 }
 
-bool CgroupTree::is_populated(UnitId unit) const {
+bool CgroupTree::is_populated(UnitId unit) {
+  const auto found = groups_.find(unit);
+  if (found == groups_.end() || found->second.known_empty) return false;
   const auto directory = group(unit);
   if (!directory) return false;
   const auto populated = directory->populated();
+  found->second.known_empty = populated && !*populated;
   return populated && *populated;
 }
 
@@ -179,8 +191,9 @@ void CgroupTree::group_changed(int watch) {
   const auto found = watches_.find(watch);
   if (found == watches_.end()) return;
   const UnitId unit = found->second;
-  if (is_populated(unit)) return;
   Group& group = groups_.at(unit);
+  group.known_empty = false;
+  if (is_populated(unit)) return;
   if (group.leaving && try_remove(unit, group)) return;
   if (on_empty_) on_empty_(unit);
 }

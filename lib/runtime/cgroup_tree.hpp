@@ -57,15 +57,17 @@ class CgroupTree final : private DescriptorHandler {
   /// it is not empty.
   void note_killed(UnitId unit);
   [[nodiscard]] bool may_clone_into(UnitId unit) const;
-  /// Makes the unit's group if it is not there and watches it.
-  Status ensure(UnitId unit, const unit::UnitSpec& spec);
+  /// A process is about to be put into the unit's group by us.
+  void note_joined(UnitId unit);
+  /// The unit's group, opened; made and watched if it is not there.
+  Result<sys::CgroupDir> ensure(UnitId unit, const unit::UnitSpec& spec);
   [[nodiscard]] bool has(UnitId unit) const { return groups_.contains(unit); }
   /// The unit's group, opened. Errors: it has none, or somebody removed it.
   [[nodiscard]] Result<sys::CgroupDir> group(UnitId unit) const;
   /// Path in the hierarchy; empty when the unit has no group.
   [[nodiscard]] std::string path(UnitId unit) const;
   /// Whether a process is in the unit's group. Without a group: no.
-  [[nodiscard]] bool is_populated(UnitId unit) const;
+  [[nodiscard]] bool is_populated(UnitId unit);
   /// The unit whose group has this path, or contains it.
   [[nodiscard]] std::optional<UnitId> unit_at(const std::string& path) const;
   [[nodiscard]] std::optional<UnitId> unit_by_id(std::uint64_t cgroup_id) const;
@@ -81,6 +83,8 @@ class CgroupTree final : private DescriptorHandler {
     int watch = -1;
     bool leaving = false;  ///< to be removed when empty
     bool killed = false;   ///< by cgroup.kill, now or, for all we know, before our time
+    /// Seen to be empty, and neither we nor cgroup.events put anything in since.
+    bool known_empty = false;
   };
   void descriptor_ready(int fd, std::uint32_t events) override;
   void group_changed(int watch);

@@ -221,8 +221,7 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
   const std::string identifier = identifier_of(*pending->request.spec, *compiled.plan);
   sys::CgroupDir group;
   if (parts_.groups.is_available()) {
-    Status made = parts_.groups.ensure(effect.unit, *pending->request.spec);
-    auto opened = made ? parts_.groups.group(effect.unit) : Result<sys::CgroupDir>(made.error());
+    auto opened = parts_.groups.ensure(effect.unit, *pending->request.spec);
     if (!opened) {
       fail(effect, exec::ExitCode::cgroup, std::move(opened).error());
       return;
@@ -235,6 +234,7 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
   } else if (group) {
     where.procs_file = group.file_path() + "/cgroup.procs";
   }
+  parts_.groups.note_joined(effect.unit);
   auto child = spawner_.spawn(std::move(compiled.plan), std::move(where));
   if (!child) {
     fail(effect, exec::ExitCode::none, std::move(child).error().within("Cannot make a process"));

@@ -52,7 +52,7 @@ void StartPreparer::answer(UnitId unit, ConditionOutcome outcome) {
   event.failed_condition = std::move(outcome.failed);
   if (event.conditions_ok && event.asserts_ok && runs_processes(*spec)) {
     if (groups_.is_available()) {
-      if (Status made = groups_.ensure(unit, *spec); !made) event.error = std::move(made).error();
+      if (auto made = groups_.ensure(unit, *spec); !made) event.error = std::move(made).error();
     }
     event.leftovers = static_cast<std::uint32_t>(tree_.members(unit).size());
   }
@@ -62,7 +62,8 @@ void StartPreparer::answer(UnitId unit, ConditionOutcome outcome) {
 void StartPreparer::clean_up(const engine::CleanUp& effect) {
   tracker_.forget(effect.unit);
   tree_.forget(effect.unit);
-  groups_.remove(effect.unit);
+  // What comes back at once finds its group again, as with systemd.
+  if (!effect.restarting) groups_.remove(effect.unit);
   const auto spec = core_.engine.spec(effect.unit);
   if (!spec || !spec->settings.is_set(Directive::RuntimeDirectory)) return;
   cleaning_.insert(effect.unit);

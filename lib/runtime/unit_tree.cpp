@@ -44,8 +44,11 @@ bool UnitTree::is_main_or_control(UnitId unit, ProcessId process, engine::KillWh
 std::vector<sys::Pidfd> UnitTree::members(UnitId unit) {
   std::vector<sys::Pidfd> result;
   if (groups_.has(unit)) {
-    if (const auto group = groups_.group(unit)) {
-      if (auto processes = group->processes()) result = *std::move(processes);
+    if (groups_.is_populated(unit)) {
+      const auto group = groups_.group(unit);
+      if (auto processes = group ? group->processes() : Result<std::vector<sys::Pidfd>>()) {
+        result = *std::move(processes);
+      }
     }
     // One that was announced may live elsewhere.
     for (const process::ProcessHandle& handle : tracker_.living(unit)) {
