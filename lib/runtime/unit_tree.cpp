@@ -46,9 +46,8 @@ std::vector<sys::Pidfd> UnitTree::members(UnitId unit) {
   if (groups_.has(unit)) {
     if (groups_.is_populated(unit)) {
       const auto group = groups_.group(unit);
-      if (auto processes = group ? group->processes() : Result<std::vector<sys::Pidfd>>()) {
-        result = *std::move(processes);
-      }
+      auto processes = group ? group->processes() : Result<std::vector<sys::Pidfd>>(group.error());
+      if (processes) result = *std::move(processes);
     }
     // One that was announced may live elsewhere.
     for (const process::ProcessHandle& handle : tracker_.living(unit)) {
