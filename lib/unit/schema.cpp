@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include "unit/directive.hpp"
+#include "unit/syntax_traits.hpp"
 
 namespace pidward::unit {
 namespace {
@@ -33,56 +34,23 @@ std::string json_words(std::span<const std::string_view> words, bool booleans) {
 
 /// The schema of a value, without description. null is the empty value everywhere: it resets.
 std::string value_schema(const Row& row) {
-  switch (row.syntax) {
-    case Syntax::boolean:
+  switch (traits_of(row.syntax).shape) {
+    case Shape::boolean:
       return R"("$ref": "#/$defs/boolean")";
-    case Syntax::tristate:
+    case Shape::tristate:
       return fmt::format(R"("anyOf": [{{"$ref": "#/$defs/boolean"}}, {{"enum": {}}}])",
                          json_words(row.choices, true));
-    case Syntax::choice:
+    case Shape::choice:
       return fmt::format(R"("anyOf": [{{"enum": {}}}, {{"type": ["boolean", "integer", "null"]}}])",
                          json_words(row.choices, false));
-    case Syntax::integer:
-    case Syntax::unsigned_number:
-    case Syntax::size:
-    case Syntax::seconds:
-    case Syntax::timeout:
-    case Syntax::nanoseconds:
-    case Syntax::mode:
-    case Syntax::signal:
-    case Syntax::nice:
-    case Syntax::oom_score_adjust:
-    case Syntax::cpu_priority:
-    case Syntax::io_priority:
-    case Syntax::exit_code:
-    case Syntax::string:
-    case Syntax::path:
-    case Syntax::unit_name:
-    case Syntax::limit:
-    case Syntax::stream_input:
-    case Syntax::stream_output:
-    case Syntax::working_directory:
+    case Shape::text:
       return R"("$ref": "#/$defs/text")";
-    case Syntax::environment:
+    case Shape::environment:
       return R"("$ref": "#/$defs/environment")";
-    case Syntax::exec:
+    case Shape::commands:
       return R"("$ref": "#/$defs/commands")";
-    case Syntax::words:
-    case Syntax::paths:
-    case Syntax::search_path:
-    case Syntax::unit_names:
-    case Syntax::environment_files:
-    case Syntax::conditions:
-    case Syntax::exit_statuses:
-    case Syntax::exec_directories:
-    case Syntax::socket_listen:
-    case Syntax::trigger:
-    case Syntax::capabilities:
-    case Syntax::secure_bits:
-    case Syntax::cpu_set:
-    case Syntax::input_text:
-    case Syntax::input_data:
-    case Syntax::raw:
+    case Shape::words:
+    case Shape::lines:
       return R"("$ref": "#/$defs/texts")";
   }
   return {};

@@ -335,71 +335,28 @@ void add_setting(Interface& interface, const Row& row) {
                     .write = write_setting,
                     .setting = &row};
   const std::string name(row.bus_name);
-  switch (row.syntax) {
-    case Syntax::exec:
-      property.announce = Announce::invalidates;
-      property.write = write_commands;
-      interface.add(property);
-      property.name = lasting(name + "Ex");
-      property.type = "a(sasasttttuii)";
-      property.write = write_commands_ex;
-      break;
-    case Syntax::limit:
-      property.write = write_hard_limit;
-      interface.add(property);
-      property.name = lasting(name + "Soft");
-      property.write = write_soft_limit;
-      break;
-    case Syntax::exec_directories:
-      interface.add(property);
-      if (row.id == Directive::ConfigurationDirectory) return;
-      property.name = lasting(name + "Symlink");
-      property.type = "a(sst)";
-      property.write = write_symlinks;
-      break;
-    case Syntax::stream_input:
-    case Syntax::stream_output:
-      interface.add(property);
-      property.name = lasting(name + "FileDescriptorName");
-      property.write = write_descriptor_name;
-      break;
-    case Syntax::boolean:
-    case Syntax::integer:
-    case Syntax::unsigned_number:
-    case Syntax::size:
-    case Syntax::seconds:
-    case Syntax::timeout:
-    case Syntax::nanoseconds:
-    case Syntax::mode:
-    case Syntax::signal:
-    case Syntax::choice:
-    case Syntax::tristate:
-    case Syntax::string:
-    case Syntax::path:
-    case Syntax::words:
-    case Syntax::paths:
-    case Syntax::unit_name:
-    case Syntax::unit_names:
-    case Syntax::environment:
-    case Syntax::environment_files:
-    case Syntax::conditions:
-    case Syntax::exit_statuses:
-    case Syntax::socket_listen:
-    case Syntax::trigger:
-    case Syntax::working_directory:
-    case Syntax::capabilities:
-    case Syntax::secure_bits:
-    case Syntax::cpu_set:
-    case Syntax::nice:
-    case Syntax::oom_score_adjust:
-    case Syntax::cpu_priority:
-    case Syntax::io_priority:
-    case Syntax::exit_code:
-    case Syntax::search_path:
-    case Syntax::input_text:
-    case Syntax::input_data:
-    case Syntax::raw:
-      break;
+  if (row.syntax == Syntax::exec) {
+    property.announce = Announce::invalidates;
+    property.write = write_commands;
+    interface.add(property);
+    property.name = lasting(name + "Ex");
+    property.type = "a(sasasttttuii)";
+    property.write = write_commands_ex;
+  } else if (row.syntax == Syntax::limit) {
+    property.write = write_hard_limit;
+    interface.add(property);
+    property.name = lasting(name + "Soft");
+    property.write = write_soft_limit;
+  } else if (row.syntax == Syntax::exec_directories) {
+    interface.add(property);
+    if (row.id == Directive::ConfigurationDirectory) return;
+    property.name = lasting(name + "Symlink");
+    property.type = "a(sst)";
+    property.write = write_symlinks;
+  } else if (row.syntax == Syntax::stream_input || row.syntax == Syntax::stream_output) {
+    interface.add(property);
+    property.name = lasting(name + "FileDescriptorName");
+    property.write = write_descriptor_name;
   }
   interface.add(property);
 }

@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "unit/syntax/words.hpp"
+#include "unit/syntax_traits.hpp"
 #include "unit/yaml/yaml_tree.hpp"
 
 namespace pidward::unit {
@@ -13,111 +14,6 @@ namespace {
 
 using Severity = Diagnostic::Severity;
 using Kind = YamlNode::Kind;
-
-/// How the items of a list under a directive are read.
-enum class Items : std::uint8_t {
-  lines,  ///< each is the text of one assignment
-  words,  ///< each is one word, blanks and quotes included
-};
-
-Items items_of(Syntax syntax) {
-  switch (syntax) {
-    case Syntax::words:
-    case Syntax::paths:
-    case Syntax::environment:
-      return Items::words;
-    case Syntax::boolean:
-    case Syntax::integer:
-    case Syntax::unsigned_number:
-    case Syntax::size:
-    case Syntax::seconds:
-    case Syntax::timeout:
-    case Syntax::nanoseconds:
-    case Syntax::mode:
-    case Syntax::signal:
-    case Syntax::choice:
-    case Syntax::tristate:
-    case Syntax::string:
-    case Syntax::path:
-    case Syntax::unit_name:
-    case Syntax::unit_names:
-    case Syntax::environment_files:
-    case Syntax::exec:
-    case Syntax::conditions:
-    case Syntax::exit_statuses:
-    case Syntax::limit:
-    case Syntax::stream_input:
-    case Syntax::stream_output:
-    case Syntax::exec_directories:
-    case Syntax::socket_listen:
-    case Syntax::trigger:
-    case Syntax::working_directory:
-    case Syntax::capabilities:
-    case Syntax::secure_bits:
-    case Syntax::cpu_set:
-    case Syntax::nice:
-    case Syntax::oom_score_adjust:
-    case Syntax::cpu_priority:
-    case Syntax::io_priority:
-    case Syntax::exit_code:
-    case Syntax::search_path:
-    case Syntax::input_text:
-    case Syntax::input_data:
-    case Syntax::raw:
-      return Items::lines;
-  }
-  return Items::lines;
-}
-
-/// True when several assignments of the directive add up, so that a list makes sense.
-bool repeats(Syntax syntax) {
-  switch (syntax) {
-    case Syntax::words:
-    case Syntax::paths:
-    case Syntax::unit_names:
-    case Syntax::environment:
-    case Syntax::environment_files:
-    case Syntax::exec:
-    case Syntax::conditions:
-    case Syntax::exit_statuses:
-    case Syntax::exec_directories:
-    case Syntax::socket_listen:
-    case Syntax::trigger:
-    case Syntax::capabilities:
-    case Syntax::secure_bits:
-    case Syntax::cpu_set:
-    case Syntax::search_path:
-    case Syntax::input_text:
-    case Syntax::input_data:
-    case Syntax::raw:
-      return true;
-    case Syntax::boolean:
-    case Syntax::integer:
-    case Syntax::unsigned_number:
-    case Syntax::size:
-    case Syntax::seconds:
-    case Syntax::timeout:
-    case Syntax::nanoseconds:
-    case Syntax::mode:
-    case Syntax::signal:
-    case Syntax::choice:
-    case Syntax::tristate:
-    case Syntax::string:
-    case Syntax::path:
-    case Syntax::unit_name:
-    case Syntax::limit:
-    case Syntax::stream_input:
-    case Syntax::stream_output:
-    case Syntax::working_directory:
-    case Syntax::nice:
-    case Syntax::oom_score_adjust:
-    case Syntax::cpu_priority:
-    case Syntax::io_priority:
-    case Syntax::exit_code:
-      return false;
-  }
-  return false;
-}
 
 class Reader {
  public:
@@ -203,7 +99,7 @@ class Reader {
       return assign(section, key, value.at, rest);
     }
     const std::string_view text = trim(value.text);
-    if (text.find('\n') != std::string_view::npos && !repeats(row.syntax)) {
+    if (text.find('\n') != std::string_view::npos && !adds_up(traits_of(row.syntax).shape)) {
       return error(value.at, fmt::format("{}= takes a single line", row.name));
     }
     assign(section, key, value.at, text);
@@ -224,7 +120,7 @@ class Reader {
   }
 
   void list(Section section, const Row& row, const YamlNode& key, const YamlNode& value) {
-    if (!repeats(row.syntax)) {
+    if (!adds_up(traits_of(row.syntax).shape)) {
       return error(value.at, fmt::format("{}= takes a single value, not a list", row.name));
     }
     for (const YamlNode& item : value.items) {
@@ -232,7 +128,7 @@ class Reader {
         assign(section, key, item.at, "");
       } else if (item.kind != Kind::scalar) {
         error(item.at, fmt::format("the items of {}= must be texts", row.name));
-      } else if (items_of(row.syntax) == Items::words && !item.text.empty()) {
+      } else if (has_words(traits_of(row.syntax).shape) && !item.text.empty()) {
         assign(section, key, item.at,
                row.syntax == Syntax::environment ? quote_word(item.text) : one_word(item.text));
       } else {
