@@ -26,17 +26,19 @@ using unit::Directive;
 constexpr std::size_t kMostOutgoing = 1024;  ///< notes beyond that are dropped and counted
 constexpr const char* kJournal = "/run/systemd/journal/stdout";
 
-LogLevel stream_level(const unit::Settings& settings) {
-  const auto* level = settings.find(Directive::SyslogLevel);
-  const auto* text = level == nullptr ? nullptr : std::get_if<std::string>(level);
-  if (text == nullptr) return LogLevel::info;
-  return parse_log_level(*text).value_or(LogLevel::info);
+unsigned stream_level(const unit::Settings& settings) {
+  return static_cast<unsigned>(settings.integer(Directive::SyslogLevel));
 }
 
-bool level_prefix(const unit::Settings& settings) {
-  const unit::Value* value = settings.find(Directive::SyslogLevelPrefix);
-  const bool* set = value == nullptr ? nullptr : std::get_if<bool>(value);
-  return set == nullptr || *set;
+/// LogLevelMax=: what is less important than that is dropped.
+unsigned most_verbose(const unit::Settings& settings) {
+  return static_cast<unsigned>(settings.integer(Directive::LogLevelMax));
+}
+
+/// As syslog(3) has it: the facility above the level.
+unsigned stream_priority(const unit::Settings& settings) {
+  return static_cast<unsigned>(settings.integer(Directive::SyslogFacility)) << 3U |
+         stream_level(settings);
 }
 
 }  // namespace
@@ -111,8 +113,8 @@ Result<LogStream> LogRouter::journal_stream(const unit::UnitSpec& spec) const {
   }
   const std::string header =
       fmt::format("{}\n{}\n{}\n{}\n0\n0\n0\n", spec.settings.string(Directive::SyslogIdentifier),
-                  spec.name.str(), static_cast<unsigned>(stream_level(spec.settings)),
-                  level_prefix(spec.settings) ? 1 : 0);
+                  spec.name.str(), stream_priority(spec.settings),
+                  spec.settings.boolean(Directive::SyslogLevelPrefix) ? 1 : 0);
   PIDWARD_CHECK(sys::write_all(socket.get(), header));
   const int flags = ::fcntl(socket.get(), F_GETFL);
   if (flags < 0 || ::fcntl(socket.get(), F_SETFL, flags & ~O_NONBLOCK) != 0) {
@@ -142,17 +144,23 @@ void LogRouter::attach(LogStream stream, const unit::UnitSpec& spec, const std::
                        int pid) {
   if (!stream.read_end) return;
   const std::uint64_t id = next_stream_++;
-  Stream kept{
-      std::move(stream.read_end),
-      fmt::format("open\n{}\n{}\n{}\n{}\n{}\n{}", id, spec.name.str(), clean_source(identifier),
-                  pid, static_cast<unsigned>(stream_level(spec.settings)),
-                  level_prefix(spec.settings) ? 1 : 0)};
+  const std::string& named = spec.settings.string(Directive::SyslogIdentifier);
+  Stream kept{std::move(stream.read_end),
+              fmt::format("open\n{}\n{}\n{}\n{}\n{}\n{}\n{}", id, spec.name.str(),
+                          clean_source(named.empty() ? identifier : named), pid,
+                          stream_level(spec.settings),
+                          spec.settings.boolean(Directive::SyslogLevelPrefix) ? 1 : 0,
+                          most_verbose(spec.settings))};
   const std::string header = kept.header;
   streams_.emplace(id, std::move(kept));
   send({header, id});
 }
 
 void LogRouter::note(const LogRecord& record) {
+  const auto name = unit::UnitName::parse(record.unit);
+  const auto id = name ? core_.engine.find(*name) : std::nullopt;
+  const auto spec = id ? core_.engine.spec(*id) : nullptr;
+  if (spec && static_cast<unsigned>(record.level) > most_verbose(spec->settings)) return;
   send({fmt::format("note\n{}\n{}\n{}", record.unit, static_cast<unsigned>(record.level),
                     record.message),
         0});

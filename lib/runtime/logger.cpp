@@ -41,6 +41,7 @@ struct Stream {
   std::uint32_t pid = 0;
   LogLevel level = LogLevel::info;
   bool prefixes = true;
+  LogLevel most_verbose = LogLevel::debug;
   LogLevel line_level = LogLevel::info;  ///< of the long line that goes on
   bool continued = false;
   std::string partial;
@@ -134,8 +135,8 @@ void Logger::receive() {
       control_.reset();
       return;
     }
-    const auto fields = split_fields((*message)->bytes, 7);
-    if (fields[0] == "open" && fields.size() == 7 && (*message)->fds.size() == 1) {
+    const auto fields = split_fields((*message)->bytes, 8);
+    if (fields[0] == "open" && fields.size() == 8 && (*message)->fds.size() == 1) {
       open_stream(fields, std::move((*message)->fds.front()));
       continue;
     }
@@ -156,6 +157,7 @@ void Logger::open_stream(const std::vector<std::string>& fields, sys::Fd pipe) {
   stream.pid = number_of<std::uint32_t>(fields[4]);
   stream.level = level_of(fields[5]);
   stream.prefixes = fields[6] == "1";
+  stream.most_verbose = level_of(fields[7]);
   const int fd = pipe.get();
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || !watch(fd)) return;
@@ -208,6 +210,7 @@ void Logger::put(Stream& stream, std::string_view text, LinePart part) {
     stream.line_level = stream.prefixes ? take_level_prefix(text, stream.level) : stream.level;
   }
   stream.continued = part == LinePart::continues;
+  if (stream.line_level > stream.most_verbose) return;
   write(stream.unit,
         {now().wall, stream.line_level, part, stream.source, stream.pid, std::string(text)});
 }

@@ -3,8 +3,10 @@
 // socket.
 //
 // From the daemon, one message each, fields separated by newlines:
-//   "open"  ID UNIT SOURCE PID LEVEL PREFIX   with the reading end of a pipe; PREFIX is 1 if "<N>"
-//   prefixes count "note"  UNIT LEVEL TEXT…                  a line of the daemon's own
+//   "open" ID UNIT SOURCE PID LEVEL PREFIX MOST   with the reading end of a pipe; PREFIX is 1 if
+//                                                 "<N>" in front of a line is its level; lines
+//                                                 above the level MOST are dropped
+//   "note" UNIT LEVEL TEXT…                       a line of the daemon's own
 // To the daemon:
 //   "eof" ID                                  the pipe has been read to its end
 //   "trouble" TEXT                            for the daemon's own log

@@ -36,10 +36,11 @@ class RunningLogger {
   RunningLogger(const RunningLogger&) = delete;
   RunningLogger& operator=(const RunningLogger&) = delete;
 
-  sys::Fd open(int id, const std::string& unit) {
+  sys::Fd open(int id, const std::string& unit, LogLevel most_verbose = LogLevel::debug) {
     auto pipe = sys::make_pipe();
     EXPECT_TRUE(sys::send_message(control_.get(),
-                                  fmt::format("open\n{}\n{}\nprog\n42\n6\n1", id, unit),
+                                  fmt::format("open\n{}\n{}\nprog\n42\n6\n1\n{}", id, unit,
+                                              static_cast<unsigned>(most_verbose)),
                                   {pipe->read_end.get()}));
     return std::move(pipe->write_end);
   }
@@ -144,6 +145,21 @@ TEST(Logger, WritesLinesWithLevelsAndTellsTheEnd) {
   EXPECT_EQ((*lines)[1].text, "two");
   EXPECT_EQ((*lines)[1].level, LogLevel::error);
   EXPECT_EQ((*lines)[2].part, LinePart::unfinished);
+}
+
+TEST(Logger, LinesBeyondTheMostVerboseLevelAreDropped) {
+  const TemporaryDirectory directory;
+  RunningLogger logger(directory.path());
+  {
+    const sys::Fd out = logger.open(1, "a.service", LogLevel::warning);
+    ASSERT_TRUE(sys::write_all(out.get(), "an info\n<3>an error\n<7>a detail\n<4>a warning\n"));
+  }
+  EXPECT_EQ(logger.wait_for_message(), "eof\n1");
+  const auto lines = read_last_log_lines(directory.path(), "a.service", 10);
+  ASSERT_TRUE(lines);
+  ASSERT_EQ(lines->size(), 2U);
+  EXPECT_EQ((*lines)[0].text, "an error");
+  EXPECT_EQ((*lines)[1].text, "a warning");
 }
 
 TEST(Logger, LongAndBinaryLinesArriveWhole) {
