@@ -114,7 +114,7 @@ int edit_unit(Session& session, const std::string& unit) {
   if (!reloaded) return report(reloaded.error());
   const auto found =
       session.client().property(bus::unit_path(unit), bus::kUnitInterface, "Diagnostics");
-  if (found) print_diagnostics(*found);
+  if (found) print_diagnostics(*found, Told::all);
   return kSuccess;
 }
 

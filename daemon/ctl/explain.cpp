@@ -77,8 +77,10 @@ std::string exit_text(std::uint64_t code, std::int64_t status) {
   return "code=unknown";
 }
 
-void print_diagnostics(const bus::Data& diagnostics) {
+void print_diagnostics(const bus::Data& diagnostics, Told told) {
   for (const bus::Data& row : diagnostics.items) {
+    const bool problem = row.items[0].text == "error" || row.items[0].text == "warning";
+    if (!problem && told == Told::problems) continue;
     const Location where{.file = row.items[1].text,
                          .line = static_cast<std::uint32_t>(row.items[2].number),
                          .column = static_cast<std::uint32_t>(row.items[3].number)};

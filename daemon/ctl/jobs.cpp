@@ -139,7 +139,7 @@ int wait_for_jobs(Session& session, Pending& pending, const VerbMethod& method) 
 void show_file_news(Session& session, const std::string& unit) {
   const std::string path = bus::unit_path(unit);
   if (const auto found = session.client().property(path, bus::kUnitInterface, "Diagnostics")) {
-    print_diagnostics(*found);
+    print_diagnostics(*found, Told::problems);
   }
   const auto stale = session.client().property(path, bus::kUnitInterface, "NeedDaemonReload");
   if (stale && stale->number != 0) {

@@ -35,7 +35,7 @@ int run_daemon_reload(Session& session) {
   if (!answer) return report(answer.error());
   bus::Reader in(answer->get());
   const bus::Data found = bus::read_data(in);
-  if (!session.options().quiet) print_diagnostics(found);
+  if (!session.options().quiet) print_diagnostics(found, Told::all);
   return kSuccess;
 }
 

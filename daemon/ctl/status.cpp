@@ -125,7 +125,7 @@ void print_status(Session& session, const bus::Properties& all) {
   if (!job.empty() && job[0].number != 0) field("Job", std::to_string(job[0].number));
   print_main(all);
   if (all.has("ControlGroup")) print_processes(session, all);
-  print_diagnostics(all.data("Diagnostics"));
+  print_diagnostics(all.data("Diagnostics"), Told::problems);
   if (session.options().lines > 0) {
     fmt::print("\n");
     std::fflush(stdout);

@@ -57,24 +57,10 @@ void check_programs(const unit::UnitSpec& spec, std::vector<unit::Diagnostic>& f
   }
 }
 
-std::string_view word_of(Severity severity) {
-  switch (severity) {
-    case Severity::error:
-      return "error";
-    case Severity::warning:
-      return "warning";
-    case Severity::note:
-      return "note";
-  }
-  return "note";
-}
-
-/// A line that is left out changes what the unit does; a directive that has no effect yet is
-/// correct all the same, and packaged units are full of them.
+/// A line that is left out changes what the unit does; a setting that has no effect yet is correct
+/// all the same, and packaged units are full of them.
 bool is_fault(const unit::Diagnostic& found) {
-  constexpr std::string_view kNoEffectYet = "has no effect in this version of pidward";
-  if (found.severity == Severity::note) return false;
-  return found.severity == Severity::error || found.message.find(kNoEffectYet) == std::string::npos;
+  return found.severity == Severity::error || found.severity == Severity::warning;
 }
 
 void print_text(const Session& session, const unit::Diagnostic& found) {
@@ -82,14 +68,14 @@ void print_text(const Session& session, const unit::Diagnostic& found) {
                       : found.severity == Severity::warning ? Color::yellow
                                                             : Color::none;
   fmt::print("{}: {}: {}{}{}\n", found.where.to_string(),
-             session.paint(color, std::string(word_of(found.severity))), found.message,
+             session.paint(color, std::string(to_string(found.severity))), found.message,
              found.advice.empty() ? "" : "; ", found.advice);
 }
 
 void print_json(const std::vector<unit::Diagnostic>& all) {
   nlohmann::json list = nlohmann::json::array();
   for (const unit::Diagnostic& found : all) {
-    list.push_back({{"severity", word_of(found.severity)},
+    list.push_back({{"severity", to_string(found.severity)},
                     {"file", found.where.file},
                     {"line", found.where.line},
                     {"column", found.where.column},

@@ -52,19 +52,21 @@ const DependencyRow& row_of(Dependency dependency) {
   return kDependencyRows.at(static_cast<std::size_t>(dependency));
 }
 
-std::string_view word_for(Diagnostic::Severity severity) {
+}  // namespace
+
+std::string_view to_string(Diagnostic::Severity severity) {
   switch (severity) {
     case Diagnostic::Severity::error:
       return "error";
     case Diagnostic::Severity::warning:
       return "warning";
+    case Diagnostic::Severity::unsupported:
+      return "unsupported";
     case Diagnostic::Severity::note:
       return "note";
   }
   return "";
 }
-
-}  // namespace
 
 std::string_view to_string(Dependency dependency) {
   return row_of(dependency).name;
@@ -96,7 +98,7 @@ std::string_view to_string(LoadState state) {
 std::string Diagnostic::to_string() const {
   const std::string place = where.to_string();
   std::string text = place.empty() ? std::string() : place + ": ";
-  text += fmt::format("{}: {}", word_for(severity), message);
+  text += fmt::format("{}: {}", unit::to_string(severity), message);
   if (!advice.empty()) text += fmt::format(" ({})", advice);
   return text;
 }

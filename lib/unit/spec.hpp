@@ -102,9 +102,10 @@ enum class LoadState : std::uint8_t { stub, loaded, not_found, bad_setting, erro
 std::string_view to_string(LoadState state);
 
 /// Something the loader found while reading: an error keeps a unit from loading, a warning does
-/// not.
+/// not. A unit has at most one diagnostic of severity `unsupported`: it lists the correct settings
+/// that have no effect in this version of pidward. A note is no problem.
 struct Diagnostic {
-  enum class Severity : std::uint8_t { error, warning, note };
+  enum class Severity : std::uint8_t { error, warning, unsupported, note };
   Severity severity;
   Location where;
   std::string message;
@@ -112,6 +113,7 @@ struct Diagnostic {
   [[nodiscard]] std::string to_string() const;
   friend bool operator==(const Diagnostic&, const Diagnostic&) = default;
 };
+std::string_view to_string(Diagnostic::Severity severity);
 
 /// One file that went into a unit, and when it last changed, to notice later that it did
 /// (NeedDaemonReload).

@@ -16,6 +16,10 @@ Meaning always(std::string_view value) {
   return {std::string(value), {}, true};
 }
 
+bool is_alphanumeric(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
 std::string_view last_dash_part(std::string_view prefix) {
   const std::size_t dash = prefix.rfind('-');
   return dash == std::string_view::npos ? prefix : prefix.substr(dash + 1);
@@ -164,11 +168,14 @@ Result<std::string> expand_specifiers(std::string_view text, const UnitName& nam
     const std::size_t percent = text.find('%', at);
     out += text.substr(at, percent - at);
     if (percent == std::string_view::npos) return out;
-    if (percent + 1 == text.size()) {
-      return std::move(Error(Errc::syntax, "a single \"%\" at the end"))
-          .advise("Write %% for a percent sign");
+    // Only a letter or a digit can be a specifier: in front of anything else, and at the end, a
+    // percent sign stands for itself.
+    const char specifier = percent + 1 < text.size() ? text[percent + 1] : '\0';
+    if (specifier != '%' && !is_alphanumeric(specifier)) {
+      out += '%';
+      at = percent + 1;
+      continue;
     }
-    const char specifier = text[percent + 1];
     auto meaning = meaning_of(specifier, name, context, fragment_path);
     if (!meaning) {
       return std::move(meaning.error()).within(fmt::format("specifier %{}", specifier));

@@ -34,6 +34,7 @@ struct SpecifierContext {
 };
 
 /// `text` with every specifier replaced for `name`; `fragment_path` is what %y and %Y speak of.
+/// A '%' that no letter or digit follows stays as it is, as in systemd.
 /// Errors: an unknown specifier, or one that has no value here (named).
 Result<std::string> expand_specifiers(std::string_view text, const UnitName& name,
                                       const SpecifierContext& context,

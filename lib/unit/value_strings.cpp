@@ -192,9 +192,8 @@ Result<Value> parse_unit_name(const Row& row, std::string_view text, const Parse
   if (row.id == Directive::Slice && name.type() != UnitType::slice) {
     return not_a(name.str(), "the name of a slice: it must end in .slice");
   }
-  if (row.id == Directive::Unit && context.name != nullptr && name.type() == context.name->type()) {
-    return Error(Errc::syntax, fmt::format("a {} cannot activate another, here {}",
-                                           unit::to_string(name.type()), name.str()));
+  if (row.id == Directive::Unit && context.name != nullptr && name == *context.name) {
+    return Error(Errc::syntax, fmt::format("{} cannot activate itself", name.str()));
   }
   return Value(name.str());
 }

@@ -67,6 +67,24 @@ TEST_F(IdentityTest, PlusAndExclamationMarkKeepRoot) {
   EXPECT_EQ(run().output, "0\n");
 }
 
+TEST_F(IdentityTest, PermissionsStartOnlyLeavesTheOtherCommandsToRoot) {
+  set(Directive::User, std::string("nobody"));
+  set(Directive::PermissionsStartOnly, true);
+  set(Directive::ExecStartPre, unit::ExecList{shell("id -u")});
+  EXPECT_EQ(run().output, fmt::format("{}\n", kNobody));
+  request_.list = Directive::ExecStartPre;
+  EXPECT_EQ(run().output, "0\n");
+}
+
+TEST_F(IdentityTest, RootDirectoryStartOnlyLeavesTheOtherCommandsOutside) {
+  set(Directive::RootDirectory, directory_);
+  set(Directive::RootDirectoryStartOnly, true);
+  set(Directive::ExecStartPre, unit::ExecList{shell("echo outside")});
+  EXPECT_EQ(run().outcome->exit_code, ExitCode::exec);  // there is no shell in that directory
+  request_.list = Directive::ExecStartPre;
+  EXPECT_EQ(run().output, "outside\n");
+}
+
 TEST_F(IdentityTest, TheBoundingSetIsWhatTheUnitSays) {
   set(Directive::CapabilityBoundingSet, std::uint64_t{1U << 10U});  // CAP_NET_BIND_SERVICE
   shell("grep -E 'CapBnd|CapEff' /proc/self/status");

@@ -32,12 +32,9 @@ class Unit {
   [[nodiscard]] std::vector<std::string> said() const {
     std::vector<std::string> lines;
     for (const Diagnostic& each : spec.diagnostics) {
-      const char* const kind = each.severity == Severity::error     ? "error "
-                               : each.severity == Severity::warning ? "warning "
-                                                                    : "note ";
-      lines.push_back(kind + std::to_string(each.where.line) + ":" +
-                      std::to_string(each.where.column) + " " + each.message +
-                      (each.advice.empty() ? "" : " [" + each.advice + "]"));
+      lines.push_back(std::string(to_string(each.severity)) + " " +
+                      std::to_string(each.where.line) + ":" + std::to_string(each.where.column) +
+                      " " + each.message + (each.advice.empty() ? "" : " [" + each.advice + "]"));
     }
     return lines;
   }
@@ -182,15 +179,15 @@ TEST(Fragment, BadLinesCostNothingElse) {
   EXPECT_THAT(unit.said(), SizeIs(4));
 }
 
-TEST(Fragment, WarnsOnceOfWhatHasNoEffect) {
+TEST(Fragment, ListsWhatHasNoEffectInOneLine) {
   Unit unit;
   unit.read(
       "[Service]\nPrivateTmp=yes\nPrivateTmp=yes\nPrivateDevices=no\nProtectSystem="
       "no\nStandardOutput=tty\n");
   EXPECT_THAT(
       unit.said(),
-      ElementsAre("warning 2:12 PrivateTmp= has no effect in this version of pidward",
-                  "warning 6:16 StandardOutput=tty has no effect in this version of pidward"));
+      ElementsAre("unsupported 2:12 without effect in this version of pidward: PrivateTmp= (line "
+                  "2), StandardOutput=tty (line 6)"));
   EXPECT_EQ(unit.spec.settings.string(Directive::PrivateTmp), "yes");
 }
 
@@ -229,6 +226,27 @@ TEST(Fragment, DoesNotDependOnItself) {
   unit.read("[Unit]\nAfter=web.service b.service\n");
   EXPECT_THAT(unit.edges(), ElementsAre("After b.service"));
   EXPECT_THAT(unit.said(), ElementsAre(HasSubstr("cannot depend on itself")));
+}
+
+TEST(Fragment, LeavesTheSectionsOfMountsToOthers) {
+  Unit unit("srv.mount");
+  unit.read("[Unit]\nDescription=x\n[Mount]\nWhat=/dev/sda1\nNonsense=1\n");
+  EXPECT_THAT(unit.said(), IsEmpty());
+}
+
+TEST(Fragment, OnlySocketsAreSockets) {
+  Unit unit;
+  unit.read("[Service]\nSockets=a.socket b.service\n");
+  EXPECT_THAT(unit.said(), ElementsAre(HasSubstr("b.service is not a socket unit")));
+  EXPECT_THAT(unit.edges(), ElementsAre("Wants a.socket", "After a.socket"));
+}
+
+TEST(Fragment, ATimerMayActivateAnotherButNotItself) {
+  Unit unit("a.timer");
+  unit.read("[Timer]\nUnit=b.timer\nUnit=a.timer\nOnCalendar=nonsense\n");
+  EXPECT_EQ(unit.spec.settings.string(Directive::Unit), "b.timer");
+  EXPECT_THAT(unit.said(), ElementsAre(HasSubstr("3:6 Unit=: a.timer cannot activate itself"),
+                                       HasSubstr("4:12 OnCalendar=: 'nonsense'")));
 }
 
 TEST(Fragment, WantsItsSockets) {

@@ -45,7 +45,11 @@ TEST(Specifiers, APercentSignIsWrittenTwice) {
 TEST(Specifiers, AnUnknownOneIsAnErrorThatNamesIt) {
   EXPECT_THAT(expand("date +%F"), HasSubstr("%F"));
   EXPECT_THAT(expand("%F"), HasSubstr("Write %% for a percent sign"));
-  EXPECT_THAT(expand("50%"), HasSubstr("at the end"));
+}
+
+TEST(Specifiers, APercentSignWithoutALetterBehindItStandsForItself) {
+  EXPECT_EQ(expand("50%"), "50%");
+  EXPECT_EQ(expand("50% of %p, 7%-off"), "50% of foo-bar, 7%-off");
 }
 
 TEST(Specifiers, OneWithoutAValueIsAnErrorThatSaysWhatIsMissing) {

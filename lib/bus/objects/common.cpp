@@ -109,12 +109,8 @@ void write_processes(Writer& out, const Services& services, UnitId unit) {
 void write_diagnostics(Writer& out, const std::vector<unit::Diagnostic>& diagnostics) {
   out.open_array("(ssuus)");
   for (const unit::Diagnostic& each : diagnostics) {
-    using Severity = unit::Diagnostic::Severity;
-    const std::string_view severity = each.severity == Severity::error     ? "error"
-                                      : each.severity == Severity::warning ? "warning"
-                                                                           : "note";
     out.open_struct("ssuus")
-        .s(severity)
+        .s(unit::to_string(each.severity))
         .s(each.where.file)
         .u(each.where.line)
         .u(each.where.column)

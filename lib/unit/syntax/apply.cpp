@@ -17,6 +17,7 @@ using Severity = Diagnostic::Severity;
 // A file that is not a unit file at all would complain on every line: nobody reads more than this.
 constexpr std::size_t kMaxReports = 100;
 constexpr std::size_t kMaxListItems = 4096;
+constexpr std::string_view kWithoutEffect = "without effect in this version of pidward:";
 
 std::optional<Section> section_of(UnitType type) {
   switch (type) {
@@ -151,7 +152,10 @@ void Applier::bad_section(std::string_view name, TextPosition at, bool as_error)
 }
 
 void Applier::assign(Section section, const IniAssignment& assignment, bool unknown_is_error) {
-  if (assignment.key.starts_with("X-")) return;
+  // What mounts and the like say is for others to read.
+  const bool foreign =
+      section == Section::Mount || section == Section::Automount || section == Section::Swap;
+  if (foreign || assignment.key.starts_with("X-")) return;
   const Row* const row = find_row(section, assignment.key);
   if (row == nullptr) return unknown_key(section, assignment, unknown_is_error);
   const Alias* const alias =
@@ -219,6 +223,7 @@ void Applier::parse_and_store(Section section, const Row& row, const IniAssignme
       context_.fragment_path.empty() ? file_ : std::string_view(context_.fragment_path);
   parse.line = assignment.value_at.line;
   parse.notes = &notes;
+  parse.zones = context_.zones;
   auto value = parse_value(row, assignment.value, parse);
   if (context_.name.is_template() && needs_instance(assignment.value)) {
     notes.clear();
@@ -302,6 +307,11 @@ void Applier::add_dependencies(const Row& row, const std::vector<std::string>& n
              fmt::format("{}=: {} cannot depend on itself; it is left out", row.name, text));
       continue;
     }
+    if (row.id == Directive::Sockets && name->type() != UnitType::socket) {
+      report(Severity::warning, at,
+             fmt::format("Sockets=: {} is not a socket unit; it is left out", text));
+      continue;
+    }
     if (row.id == Directive::Sockets) {
       into_.dependencies.push_back({Dependency::Wants, Origin::file, *name});
       into_.dependencies.push_back({Dependency::After, Origin::file, *std::move(name)});
@@ -312,20 +322,26 @@ void Applier::add_dependencies(const Row& row, const std::vector<std::string>& n
 }
 
 void Applier::warn_without_effect(const Row& row, const Value& value, TextPosition at) {
-  std::string message;
+  std::string setting;
   if (stream_without_effect(row, value)) {
     const auto kind = static_cast<std::size_t>(std::get<StreamTarget>(value).kind);
-    message =
-        fmt::format("{}={} has no effect in this version of pidward", row.name, row.choices[kind]);
+    setting = fmt::format("{}={}", row.name, row.choices[kind]);
   } else if (row.effect == Effect::none_yet && !asks_for_nothing(row, value)) {
-    message = fmt::format("{}= has no effect in this version of pidward", row.name);
+    setting = fmt::format("{}=", row.name);
   } else {
     return;
   }
-  const bool told =
-      std::any_of(into_.diagnostics.begin(), into_.diagnostics.end(),
-                  [&message](const Diagnostic& each) { return each.message == message; });
-  if (!told) report(Severity::warning, at, std::move(message));
+  auto list =
+      std::find_if(into_.diagnostics.begin(), into_.diagnostics.end(),
+                   [](const Diagnostic& each) { return each.severity == Severity::unsupported; });
+  if (list == into_.diagnostics.end()) {
+    report(Severity::unsupported, at,
+           fmt::format("{} {} (line {})", kWithoutEffect, setting, at.line));
+    return;
+  }
+  if (list->message.find(fmt::format(" {} (", setting)) != std::string::npos) return;
+  list->message += list->where.file == file_ ? fmt::format(", {} (line {})", setting, at.line)
+                                             : fmt::format(", {} ({}:{})", setting, file_, at.line);
 }
 
 void Applier::finish() {

@@ -9,6 +9,8 @@
 
 namespace pidward::unit {
 
+class TimeZones;
+
 /// The text of one fragment or drop-in.
 struct FragmentText {
   std::string path;  ///< for messages, and what %y and %Y speak of
@@ -28,6 +30,7 @@ struct ReadContext {
   /// What %y and %Y speak of: the unit's own fragment, also while its drop-ins are read. Empty: the
   /// text's path.
   std::string fragment_path = {};
+  const TimeZones* zones = nullptr;  ///< for calendar events; without it only UTC is known
 };
 
 /// Reads `text` and applies it to `into`: settings, dependencies (Origin::file) and diagnostics.
