@@ -25,6 +25,8 @@ constexpr Verb kVerbs[] = {
     {"list-units", ctl::run_list_units, "List units in memory"},
     {"list-unit-files", ctl::run_list_unit_files, "List unit files on the search path"},
     {"list-jobs", ctl::run_list_jobs, "List queued jobs and what each waits for"},
+    {"list-timers", ctl::run_list_timers, "List timers, the next to elapse first"},
+    {"list-paths", ctl::run_list_paths, "List paths that are watched"},
     {"list-dependencies", ctl::run_list_dependencies, "Show units a unit needs, as a tree"},
     {"status", ctl::run_status, "Show state, processes and last log lines of units"},
     {"show", ctl::run_show, "Show properties of units, or of the manager"},

@@ -23,6 +23,8 @@ int run_is_enabled(Session& session);
 int run_list_units(Session& session);
 int run_list_unit_files(Session& session);
 int run_list_jobs(Session& session);
+int run_list_timers(Session& session);
+int run_list_paths(Session& session);
 int run_list_dependencies(Session& session);
 int run_ps(Session& session);
 int run_features(Session& session);
@@ -40,8 +42,10 @@ int run_verify(Session& session);
 
 /// Starts, stops … `names` and waits, as run_jobs() does; for --now.
 int change_units(Session& session, const std::string& verb, const std::vector<std::string>& names);
+/// Which of the loader's words are worth repeating: all after a load, later only what is wrong.
+enum class Told : std::uint8_t { all, problems };
 /// Prints the loader's complaints about a unit to standard error.
-void print_diagnostics(const bus::Data& diagnostics);
+void print_diagnostics(const bus::Data& diagnostics, Told told);
 /// Why a unit failed and what it said last, to standard error.
 void explain_failure(Session& session, const std::string& unit);
 /// "exited, status=203/EXEC (the program could not be executed)".

@@ -19,6 +19,7 @@ class UnitContext final : public MachineContext {
   void emit(Effect effect) override { core_.emit(std::move(effect)); }
   void log(LogLevel level, std::string_view kind, std::string message, ProcessId process) override;
   void arm(TimerKind kind, MonoTime at) override { core_.arm(unit_, kind, at); }
+  void arm_wall(TimerKind kind, WallTime at) override { core_.arm_wall(unit_, kind, at); }
   void disarm(TimerKind kind) override { core_.disarm(unit_, kind); }
   [[nodiscard]] std::optional<MonoTime> armed(TimerKind kind) const override;
   SpawnId new_spawn() override { return core_.new_spawn(unit_.id); }

@@ -87,6 +87,7 @@ class Core {
   void log(LogLevel level, std::string_view kind, std::string_view unit, std::string message,
            JobId job = {}, ProcessId process = {});
   void arm(Unit& unit, TimerKind kind, MonoTime at);
+  void arm_wall(Unit& unit, TimerKind kind, WallTime at);
   void disarm(Unit& unit, TimerKind kind);
   SpawnId new_spawn(UnitId unit);
   bool jobs_idle_or_watch(Unit& unit);

@@ -62,10 +62,36 @@ struct ArmTimer {
   TimerKind kind = TimerKind::operation;
   MonoTime at;
   std::uint64_t generation = 0;
+  /// Wait for this on the wall clock, wherever it is set meanwhile; `at` is what that is as of now.
+  std::optional<WallTime> wall{};
 };
 struct DisarmTimer {
   UnitId unit;
   TimerKind kind = TimerKind::operation;
+};
+/// Send WallClockChanged and TimeZoneChanged when they happen, as long as any unit wants them.
+struct WatchClock {
+  UnitId unit;
+  bool watch = true;
+};
+/// When a timer with Persistent=yes last elapsed, in this or an earlier life of the manager.
+/// Answered by TimerStampRead.
+struct ReadTimerStamp {
+  UnitId unit;
+};
+struct StoreTimerStamp {
+  UnitId unit;
+  WallTime last{};
+};
+/// Watch the paths of a path unit (anew). Answered by PathsWatched, and by PathTriggered once one
+/// of them is as it is wanted; what is watched from then on does not matter.
+struct WatchPaths {
+  UnitId unit;
+  std::uint64_t generation = 0;  ///< grows with each
+  bool initial = false;          ///< the unit is being started: MakeDirectory=
+};
+struct UnwatchPaths {
+  UnitId unit;
 };
 /// Find the main process of a forking service: from PIDFile= (when `pid_file` is set: read, opened,
 /// verified to be in the unit and not us; while the file is missing or wrong the runtime watches it
@@ -151,10 +177,11 @@ struct LoadUnit {
 };
 
 using Effect =
-    std::variant<PrepareStart, Spawn, KillProcesses, WatchEmpty, ArmTimer, DisarmTimer,
-                 FindMainProcess, WatchBusName, Listen, CloseListen, WatchListen, CloseConnection,
-                 FlushListen, ObserveExternal, CleanUp, UnitAdded, UnitChanged, UnitRemoved,
-                 JobAdded, JobChanged, JobRemoved, Log, SystemAction, LoadUnit>;
+    std::variant<PrepareStart, Spawn, KillProcesses, WatchEmpty, ArmTimer, DisarmTimer, WatchClock,
+                 ReadTimerStamp, StoreTimerStamp, WatchPaths, UnwatchPaths, FindMainProcess,
+                 WatchBusName, Listen, CloseListen, WatchListen, CloseConnection, FlushListen,
+                 ObserveExternal, CleanUp, UnitAdded, UnitChanged, UnitRemoved, JobAdded,
+                 JobChanged, JobRemoved, Log, SystemAction, LoadUnit>;
 using Effects = std::vector<Effect>;
 
 }  // namespace pidward::engine

@@ -29,6 +29,9 @@ struct EngineConfig {
   std::uint32_t default_start_limit_burst = 5;
   bool is_user_manager = false;
   MonoTime startup{};  ///< when the daemon started, for OnStartupSec=
+  MonoTime boot{};     ///< for OnBootSec=: zero, and in a container when the daemon started
+  unit::TimeZonePtr local_zone{};  ///< for OnCalendar=; nullptr: UTC
+  std::uint64_t machine_seed = 0;  ///< another one on every machine, the same at every start
 };
 
 /// A unit name as a caller gave it, and what is wanted of it.

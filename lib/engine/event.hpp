@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/state.hpp"
+#include "unit/calendar/time_zone.hpp"
 
 namespace pidward::engine {
 
@@ -20,7 +21,8 @@ enum class TimerKind : std::uint8_t {
   runtime_max,
   job,
   job_running,
-  trigger,
+  trigger,   ///< On…Sec= of a timer
+  calendar,  ///< OnCalendar= of a timer: waits on the wall clock
   idle,
   retry,  ///< the core's own: Upholds= and StopWhenUnneeded= that were held back for a while
 };
@@ -127,15 +129,34 @@ struct ExternalState {
   UnitId unit;
   bool present = false;
 };
-/// A timer or path unit's condition became true is told by TimerFired(trigger) and PathTriggered.
+/// Answer to WatchPaths: the paths are watched, or why they cannot be.
+struct PathsWatched {
+  UnitId unit;
+  std::uint64_t generation = 0;  ///< as in WatchPaths
+  std::optional<Error> error{};
+};
+/// A watched path is as its unit wants it, or changed. After PathsWatched.
 struct PathTriggered {
   UnitId unit;
+  std::uint64_t generation = 0;
+  std::string path;
 };
+/// Answer to ReadTimerStamp.
+struct TimerStampRead {
+  UnitId unit;
+  WallTime last{};  ///< zero: there is no record
+};
+/// Somebody set the clock. Sent while a unit watches it (WatchClock).
 struct WallClockChanged {};
+/// Sent while a unit watches the clock.
+struct TimeZoneChanged {
+  unit::TimeZonePtr zone;  ///< never nullptr
+};
 
 using Event =
     std::variant<StartPrepared, Spawned, Executed, SpawnFailed, ProcessExited, UnitEmpty,
                  TimerFired, Notified, MainProcessFound, MainProcessMissing, BusNameChanged,
-                 Listening, ListenFailed, Incoming, ExternalState, PathTriggered, WallClockChanged>;
+                 Listening, ListenFailed, Incoming, ExternalState, PathsWatched, PathTriggered,
+                 TimerStampRead, WallClockChanged, TimeZoneChanged>;
 
 }  // namespace pidward::engine

@@ -35,6 +35,12 @@ void Core::arm(Unit& unit, TimerKind kind, MonoTime at) {
   emit(ArmTimer{unit.id, kind, at, last_generation_});
 }
 
+void Core::arm_wall(Unit& unit, TimerKind kind, WallTime at) {
+  const MonoTime mono = saturating_add(now_.mono, std::max(at - now_.wall, Duration::zero()));
+  arm(unit, kind, mono);
+  if (mono != MonoTime(kInfinity)) std::get<ArmTimer>(effects_->back()).wall = at;
+}
+
 void Core::disarm(Unit& unit, TimerKind kind) {
   const auto removed =
       std::erase_if(unit.timers, [&](const ArmedTimer& timer) { return timer.kind == kind; });
@@ -65,6 +71,7 @@ void Core::timer_fired(const TimerFired& event) {
     case TimerKind::watchdog:
     case TimerKind::runtime_max:
     case TimerKind::trigger:
+    case TimerKind::calendar:
     case TimerKind::idle: {
       UnitContext context(*this, *unit);
       return unit->machine->handle(context, event);
@@ -85,7 +92,9 @@ void Core::handle(const Event& event) {
           prepared(about);
         } else if constexpr (std::is_same_v<T, TimerFired>) {
           timer_fired(about);
-        } else if constexpr (std::is_same_v<T, WallClockChanged>) {
+        } else if constexpr (std::is_same_v<T, WallClockChanged> ||
+                             std::is_same_v<T, TimeZoneChanged>) {
+          if constexpr (std::is_same_v<T, TimeZoneChanged>) config_.local_zone = about.zone;
           for (const UnitId id : unit_ids()) {
             if (find(id)->type() == unit::UnitType::timer) deliver(id);
           }
@@ -123,6 +132,8 @@ UnitStatus Core::status(const Unit& unit) const {
       unit.start_limit.left(now_.mono, start_limit_interval(unit), start_limit_burst(unit));
   status.service = unit.machine->service_status();
   status.socket = unit.machine->socket_status();
+  status.timer = unit.machine->timer_status();
+  status.path = unit.machine->path_status();
   return status;
 }
 

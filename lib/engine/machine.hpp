@@ -61,6 +61,8 @@ class MachineContext {
   /// generations and drops stale TimerFired events: what reaches handle() is current, and no longer
   /// armed. `job` and `job_running` are the core's own.
   virtual void arm(TimerKind kind, MonoTime at) = 0;
+  /// The same for a moment on the wall clock.
+  virtual void arm_wall(TimerKind kind, WallTime at) = 0;
   virtual void disarm(TimerKind kind) = 0;
   /// When the timer will fire, or nothing.
   [[nodiscard]] virtual std::optional<MonoTime> armed(TimerKind kind) const = 0;
@@ -200,6 +202,8 @@ class Machine {
 
   [[nodiscard]] virtual const ServiceStatus* service_status() const { return nullptr; }
   [[nodiscard]] virtual const SocketStatus* socket_status() const { return nullptr; }
+  [[nodiscard]] virtual const TimerStatus* timer_status() const { return nullptr; }
+  [[nodiscard]] virtual const PathStatus* path_status() const { return nullptr; }
 };
 
 [[nodiscard]] constexpr bool is_active_or_reloading(ActiveState state) {

@@ -1,7 +1,5 @@
 #include "engine/simple_machines.hpp"
 
-#include <fmt/core.h>
-
 #include "engine/core.hpp"
 
 namespace pidward::engine {
@@ -58,21 +56,6 @@ class SliceMachine final : public Machine {
   ActiveState state_;
 };
 
-class PathMachine final : public Machine {
- public:
-  [[nodiscard]] ActiveState active() const override { return ActiveState::inactive; }
-  [[nodiscard]] std::string_view sub() const override { return "dead"; }
-  StartOutcome start(MachineContext& context, std::uint32_t) override {
-    return {StartOutcome::Kind::refused, JobResult::unsupported,
-            Error(Errc::not_supported,
-                  fmt::format("{} cannot be started: this version of pidward does not watch paths "
-                              "(PathExists=, PathChanged= and the like)",
-                              context.spec().name.str()))};
-  }
-  void stop(MachineContext&) override {}
-  void handle(MachineContext&, const Event&) override {}
-};
-
 }  // namespace
 
 std::unique_ptr<Machine> make_target_machine() {
@@ -80,9 +63,6 @@ std::unique_ptr<Machine> make_target_machine() {
 }
 std::unique_ptr<Machine> make_slice_machine(const unit::UnitSpec& spec) {
   return std::make_unique<SliceMachine>(spec.name.str() == "-.slice");
-}
-std::unique_ptr<Machine> make_path_machine() {
-  return std::make_unique<PathMachine>();
 }
 
 std::unique_ptr<Machine> make_machine(const unit::UnitSpec& spec) {

@@ -13,7 +13,7 @@ std::unique_ptr<Machine> make_slice_machine(const unit::UnitSpec& spec);
 std::unique_ptr<Machine> make_scope_machine();
 /// Timers (systemd.timer(5)).
 std::unique_ptr<Machine> make_timer_machine();
-/// Paths (systemd.path(5)); starting one is refused, since nothing watches paths yet.
+/// Paths (systemd.path(5)).
 std::unique_ptr<Machine> make_path_machine();
 /// Mounts, automounts, swaps and devices: what is true of the system.
 std::unique_ptr<Machine> make_external_machine(unit::UnitType type);

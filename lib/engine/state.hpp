@@ -155,6 +155,19 @@ struct SocketStatus {
   ProcessId control;
 };
 
+struct TimerStatus {
+  std::string_view result = "success";
+  MonoTime next_monotonic{};  ///< zero: none is waited for
+  WallTime next_calendar{};   ///< likewise; both with their random delay
+  Now last_trigger{};
+  /// Of each trigger, in the order of the settings, on its own clock; zero: never.
+  std::vector<Duration> next_of_each;
+};
+
+struct PathStatus {
+  std::string_view result = "success";
+};
+
 /// A read-only look at one unit. Valid until the next call that changes the engine.
 struct UnitStatus {
   UnitId id;
@@ -169,6 +182,8 @@ struct UnitStatus {
   std::uint32_t start_tries_left = 0;      ///< before the start limit hits
   const ServiceStatus* service = nullptr;  ///< for services
   const SocketStatus* socket = nullptr;    ///< for sockets
+  const TimerStatus* timer = nullptr;      ///< for timers
+  const PathStatus* path = nullptr;        ///< for paths
 };
 
 struct JobStatus {

@@ -21,7 +21,7 @@
 namespace pidward::runtime {
 namespace {
 
-engine::EngineConfig engine_config(const Config& config) {
+engine::EngineConfig engine_config(const Config& config, const unit::SpecifierContext& specifiers) {
   engine::EngineConfig result;
   result.random = [device = std::make_shared<std::random_device>()] {
     return (static_cast<std::uint64_t>((*device)()) << 32U) | (*device)();
@@ -33,6 +33,11 @@ engine::EngineConfig engine_config(const Config& config) {
   result.default_start_limit_interval = config.default_start_limit_interval;
   result.default_start_limit_burst = config.default_start_limit_burst;
   result.is_user_manager = config.scope == unit::Scope::user;
+  result.startup = mono_now();
+  // A container counts from its own start, not from its host's.
+  if (!virtualization().container.empty()) result.boot = result.startup;
+  result.local_zone = read_local_zone();
+  result.machine_seed = std::hash<std::string>{}(specifiers.machine_id);
   return result;
 }
 
@@ -138,7 +143,7 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
       watcher(std::move(startup.watcher)),
       pool(io),
       table(features),
-      engine(engine_config(config)),
+      engine(engine_config(config, startup.loader.specifiers)),
       core{io, config, features, *watcher, pool, table, *this, engine},
       source(pool, std::move(startup.loader)),
       groups(core),
@@ -157,6 +162,9 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
                post(fired);
                drain();
              }),
+      paths(core),
+      wall_clock(core),
+      stamps(core),
       signals([this](int signal) { handle_signal(signal); }),
       roots(std::move(startup.roots)),
       started_at(now()),

@@ -17,13 +17,16 @@
 #include "runtime/manager.hpp"
 #include "runtime/notify_socket.hpp"
 #include "runtime/observers.hpp"
+#include "runtime/path_watcher.hpp"
 #include "runtime/pid_files.hpp"
 #include "runtime/process_waits.hpp"
 #include "runtime/service_spawner.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/start_preparer.hpp"
 #include "runtime/timer_queue.hpp"
+#include "runtime/timer_stamps.hpp"
 #include "runtime/unit_source.hpp"
+#include "runtime/wall_clock.hpp"
 
 namespace pidward::runtime {
 
@@ -109,6 +112,9 @@ struct Manager::Impl final : EventSink {
   PidFiles pid_files;
   NotifySocket notify;
   TimerQueue timers;
+  PathWatcher paths;
+  WallClock wall_clock;
+  TimerStamps stamps;
   Signals signals;
   std::unique_ptr<ServiceSpawner> spawner;
   std::unique_ptr<StartPreparer> preparer;

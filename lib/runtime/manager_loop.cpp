@@ -24,10 +24,21 @@ class Runner {
   void operator()(const engine::KillProcesses& effect) { impl_.tree.kill(effect); }
   void operator()(const engine::WatchEmpty& effect) { impl_.tree.watch_empty(effect.unit); }
   void operator()(const engine::ArmTimer& effect) {
+    if (effect.wall) return impl_.wall_clock.arm(effect.unit, *effect.wall, effect.generation);
     impl_.timers.arm(effect.unit, effect.kind, effect.at, effect.generation);
   }
   void operator()(const engine::DisarmTimer& effect) {
+    if (effect.kind == engine::TimerKind::calendar) return impl_.wall_clock.disarm(effect.unit);
     impl_.timers.disarm(effect.unit, effect.kind);
+  }
+  void operator()(const engine::WatchClock& effect) {
+    impl_.wall_clock.watch(effect.unit, effect.watch);
+  }
+  void operator()(const engine::WatchPaths& effect) { impl_.paths.watch(effect); }
+  void operator()(const engine::UnwatchPaths& effect) { impl_.paths.unwatch(effect.unit); }
+  void operator()(const engine::ReadTimerStamp& effect) { impl_.stamps.read(effect.unit); }
+  void operator()(const engine::StoreTimerStamp& effect) {
+    impl_.stamps.store(effect.unit, effect.last);
   }
   void operator()(const engine::FindMainProcess& effect) { impl_.pid_files.find(effect); }
   void operator()(const engine::WatchBusName& effect) { impl_.watch_bus_name(effect); }
@@ -150,10 +161,10 @@ void Manager::Impl::add_units(const UnitSource::Specs& specs, engine::Effects& e
   for (const unit::UnitSpecPtr& spec : specs) {
     source.known().add(*spec);
     for (const unit::Diagnostic& found : spec->diagnostics) {
-      const LogLevel level = found.severity == unit::Diagnostic::Severity::error ? LogLevel::error
-                             : found.severity == unit::Diagnostic::Severity::warning
-                                 ? LogLevel::warning
-                                 : LogLevel::debug;
+      using Severity = unit::Diagnostic::Severity;
+      if (found.severity == Severity::note) continue;
+      const LogLevel level =
+          found.severity == Severity::error ? LogLevel::error : LogLevel::warning;
       log_about(level, *spec, "unit-file", found.to_string());
     }
   }

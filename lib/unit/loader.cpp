@@ -8,6 +8,7 @@
 #include <fmt/core.h>
 
 #include "base/contract.hpp"
+#include "unit/calendar/time_zone.hpp"
 #include "unit/dependency.hpp"
 #include "unit/dropin.hpp"
 #include "unit/implicit.hpp"
@@ -54,6 +55,7 @@ struct UnitLoader::Impl {
   void refresh() {
     raw.clear();
     texts.clear();
+    zones.emplace(*context.files);
     index = std::make_unique<SearchIndex>(*context.files, context.path);
   }
 
@@ -74,6 +76,7 @@ struct UnitLoader::Impl {
   std::unordered_map<std::string, UnitSpecPtr> raw;
   /// Texts that many units share: templates and the drop-ins of types and prefixes.
   std::unordered_map<std::string, std::string> texts;
+  std::optional<TimeZones> zones;
 };
 
 ImplicitContext UnitLoader::Impl::implicit_context() const {
@@ -93,7 +96,7 @@ ImplicitContext UnitLoader::Impl::implicit_context() const {
 bool UnitLoader::Impl::read_file(const std::string& path, bool yaml, const std::string& fragment,
                                  UnitSpec& spec) {
   const bool shared = spec.name.is_instance() || path != fragment;
-  const ReadContext reading{spec.name, &context.specifiers, context.strict, fragment};
+  const ReadContext reading{spec.name, &context.specifiers, context.strict, fragment, &*zones};
   if (const auto found = texts.find(path); found != texts.end()) {
     read_fragment(FragmentText{path, found->second, yaml}, reading, spec);
     return true;

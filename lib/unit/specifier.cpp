@@ -16,7 +16,7 @@ Meaning always(std::string_view value) {
   return {std::string(value), {}, true};
 }
 
-bool is_alphanumeric(char c) {
+bool may_be_specifier(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
@@ -171,7 +171,7 @@ Result<std::string> expand_specifiers(std::string_view text, const UnitName& nam
     // Only a letter or a digit can be a specifier: in front of anything else, and at the end, a
     // percent sign stands for itself.
     const char specifier = percent + 1 < text.size() ? text[percent + 1] : '\0';
-    if (specifier != '%' && !is_alphanumeric(specifier)) {
+    if (specifier != '%' && !may_be_specifier(specifier)) {
       out += '%';
       at = percent + 1;
       continue;

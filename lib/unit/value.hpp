@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -81,14 +82,19 @@ struct SocketListen {
   friend bool operator==(const SocketListen&, const SocketListen&) = default;
 };
 
-/// One On…Sec= (`base` "OnBootSec" …, `span`) or OnCalendar= (`base` "OnCalendar", `expression`) of
-/// a timer; one PathExists=-like line of a path unit has base "PathExists" and the path in
-/// `expression`.
+struct Calendar;
+
+/// One On…Sec= (`base` "OnBootSec" …, `span`) or OnCalendar= (`base` "OnCalendar", `expression` in
+/// its normalised form) of a timer; one PathExists=-like line of a path unit has base "PathExists"
+/// and the path in `expression`.
 struct Trigger {
   std::string base;
   Duration span{};
   std::string expression;
-  friend bool operator==(const Trigger&, const Trigger&) = default;
+  std::shared_ptr<const Calendar> calendar;  ///< what the expression of OnCalendar= means
+  friend bool operator==(const Trigger& a, const Trigger& b) {
+    return a.base == b.base && a.span == b.span && a.expression == b.expression;
+  }
 };
 
 /// Text kept as written, for directives whose effect is not there yet and whose syntax we do not

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include "unit/calendar/calendar.hpp"
 #include "unit/enums.hpp"
 #include "unit/nearest.hpp"
 #include "unit/syntax/words.hpp"
@@ -310,7 +311,9 @@ Result<Value> parse_trigger(const Row& row, std::string_view text, const ParseCo
   trigger.base = row.name;
   PIDWARD_TRY(std::string expanded, expand(text, context));
   if (row.id == Directive::OnCalendar) {
-    trigger.expression = std::move(expanded);
+    PIDWARD_TRY(Calendar calendar, parse_calendar(expanded, context.zones));
+    trigger.expression = format_calendar(calendar);
+    trigger.calendar = std::make_shared<const Calendar>(std::move(calendar));
   } else if (stored_under(row.id) == kTimerStore) {
     PIDWARD_TRY(trigger.span, parse_time_span(expanded));
   } else {

@@ -13,6 +13,8 @@
 
 namespace pidward::unit {
 
+class TimeZones;
+
 /// Something to tell about a value that was accepted.
 struct ParseNote {
   bool dropped =
@@ -31,6 +33,7 @@ struct ParseContext {
   /// Where notes go. With it, a bad word of a list costs that word alone, as in systemd; without
   /// it, the whole value.
   std::vector<ParseNote>* notes = nullptr;
+  const TimeZones* zones = nullptr;  ///< for calendar events; without it only UTC is known
 };
 
 /// What one assignment of `text` to `row` means, by itself: lists hold what this line adds. Only

@@ -71,7 +71,7 @@ TEST_F(IdentityTest, PermissionsStartOnlyLeavesTheOtherCommandsToRoot) {
   set(Directive::User, std::string("nobody"));
   set(Directive::PermissionsStartOnly, true);
   set(Directive::ExecStartPre, unit::ExecList{shell("id -u")});
-  EXPECT_EQ(run().output, fmt::format("{}\n", kNobody));
+  EXPECT_EQ(run().output, std::to_string(kNobody) + "\n");
   request_.list = Directive::ExecStartPre;
   EXPECT_EQ(run().output, "0\n");
 }

@@ -17,7 +17,8 @@ void World::carry_out(const Effect& effect) {
       [&]<typename T>(const T& what) {
         if constexpr (requires { what.unit; }) {
           const bool may_be_gone =
-              std::is_same_v<T, engine::UnitRemoved> || std::is_same_v<T, engine::DisarmTimer> ||
+              std::is_same_v<T, engine::UnitRemoved> || std::is_same_v<T, engine::WatchClock> ||
+              std::is_same_v<T, engine::DisarmTimer> ||
               std::is_same_v<T, engine::ObserveExternal> ||
               std::is_same_v<T, engine::WatchBusName> || std::is_same_v<T, engine::JobRemoved> ||
               std::is_same_v<T, engine::UnitChanged> || std::is_same_v<T, engine::UnitAdded>;
@@ -189,6 +190,40 @@ void World::on(const engine::DisarmTimer& effect) {
   say(fmt::format("  disarm timer {} of {}", static_cast<int>(effect.kind), effect.unit.number()));
   if (mutation_ == Mutation::lose_disarm) return;
   timers_.erase({effect.unit, effect.kind});
+}
+
+void World::on(const engine::WatchClock& effect) {
+  if (effect.watch) {
+    clock_watchers_.insert(effect.unit);
+  } else {
+    clock_watchers_.erase(effect.unit);
+  }
+}
+
+void World::on(const engine::WatchPaths& effect) {
+  watched_paths_[effect.unit] = effect.generation;
+  engine::PathsWatched answer{effect.unit, effect.generation};
+  if (random_.chance(4)) answer.error = Error(Errc::limit_exceeded, "no watches are left");
+  post(answer);
+  if (!answer.error && random_.chance(30)) {
+    post(engine::PathTriggered{effect.unit, effect.generation, "/there/already"});
+  }
+}
+
+void World::on(const engine::UnwatchPaths& effect) {
+  if (watched_paths_.erase(effect.unit) == 0) fail("paths are let go that nobody watches");
+}
+
+void World::on(const engine::ReadTimerStamp& effect) {
+  const std::uint64_t dice = random_.below(4);
+  const WallTime now = now_.wall;
+  const Duration hour = std::chrono::hours(1);
+  post(engine::TimerStampRead{effect.unit,
+                              dice == 0 ? WallTime{} : now + (static_cast<int>(dice) - 2) * hour});
+}
+
+void World::on(const engine::StoreTimerStamp& effect) {
+  if (effect.last != now_.wall) fail("a timer's stamp is not of now");
 }
 
 void World::on(const engine::FindMainProcess& effect) {

@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 
+#include "unit/calendar/calendar.hpp"
 #include "unit/enums.hpp"
 
 namespace pidward::sim {
@@ -97,7 +98,21 @@ void fill_timer(Settings& settings, Random& random) {
   for (std::uint64_t i = 0; i <= random.below(2); ++i) {
     triggers.push_back({random.pick(kBases), std::chrono::seconds(1 + random.below(60)), {}});
   }
+  static const std::vector<std::string> kEvents{"*:*", "hourly", "daily UTC", "*:*:0/20",
+                                                "2001-01-01"};
+  if (random.chance(40)) {
+    auto calendar = unit::parse_calendar(random.pick(kEvents), nullptr);
+    triggers.push_back({"OnCalendar",
+                        {},
+                        unit::format_calendar(*calendar),
+                        std::make_shared<const unit::Calendar>(*std::move(calendar))});
+  }
   settings.set(unit::kTimerStore, triggers);
+  for (const Directive flag : {Directive::Persistent, Directive::OnClockChange,
+                               Directive::OnTimezoneChange, Directive::FixedRandomDelay}) {
+    if (random.chance(25)) settings.set(flag, true);
+  }
+  if (random.chance(30)) settings.set(Directive::RemainAfterElapse, false);
   maybe_span(settings, Directive::RandomizedDelaySec, 20, random);
 }
 
@@ -126,6 +141,9 @@ void fill(UnitSpec& spec, Random& random) {
   if (spec.name.type() == UnitType::service) fill_service(spec.settings, random);
   if (spec.name.type() == UnitType::timer) fill_timer(spec.settings, random);
   if (spec.name.type() == UnitType::scope) fill_kill(spec.settings, random);
+  if (spec.name.type() == UnitType::path && random.chance(40)) {
+    spec.settings.set(Directive::TriggerLimitBurst, std::uint64_t{1 + random.below(3)});
+  }
   if (spec.name.type() == UnitType::socket) {
     spec.settings.set(Directive::ListenStream,
                       std::vector<unit::SocketListen>{{"Stream", "/run/thing.sock"}});
@@ -164,7 +182,7 @@ void connect(UnitSpec& spec, const std::vector<UnitName>& names, Random& random)
     spec.dependencies.push_back({Dependency::Wants, Origin::file, name_of("nowhere.service")});
   }
   const UnitType type = spec.name.type();
-  if (type == UnitType::timer || type == UnitType::socket) {
+  if (type == UnitType::timer || type == UnitType::socket || type == UnitType::path) {
     std::vector<UnitName> services;
     std::copy_if(names.begin(), names.end(), std::back_inserter(services),
                  [](const UnitName& name) { return name.type() == UnitType::service; });
@@ -182,6 +200,7 @@ std::string random_name(std::uint64_t index, Random& random) {
   if (dice < 62) return fmt::format("u{}.service", index);
   if (dice < 76) return fmt::format("u{}.target", index);
   if (dice < 82) return fmt::format("u{}.timer", index);
+  if (dice < 85) return fmt::format("u{}.path", index);
   if (dice < 88) return fmt::format("{}{}.socket", random.chance(40) ? "accept" : "u", index);
   if (dice < 91) return fmt::format("u{}.slice", index);
   if (dice < 94) return fmt::format("u{}.scope", index);

@@ -70,6 +70,14 @@ void World::check_unit(UnitId unit) {
       !settings.boolean(unit::Directive::SendSIGKILL)) {
     lenient_.insert(unit);
   }
+  if (status.timer != nullptr && status.sub != "waiting" && clock_watchers_.contains(unit)) {
+    fail(fmt::format("{} is {} and watches the clock", name.str(), status.sub));
+  }
+  const bool waits = status.path != nullptr && status.sub == "waiting";
+  if (waits != watched_paths_.contains(unit)) {
+    fail(fmt::format("{} is {} and its paths are{} watched", name.str(), status.sub,
+                     waits ? " not" : ""));
+  }
   if (is_down(status.active)) {
     for (const auto& [key, timer] : timers_) {
       if (key.first == unit && !outlives_units(key.second)) {

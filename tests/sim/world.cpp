@@ -138,7 +138,9 @@ bool World::advance() {
     return a.second.first < b.second.first;
   });
   if (next == timers_.end()) return false;
-  now_.mono = std::max(now_.mono, next->second.first);
+  const Duration passed = std::max(next->second.first - now_.mono, Duration::zero());
+  now_.mono += passed;
+  now_.wall += passed;
   say(fmt::format("timer {} of {}", static_cast<int>(next->first.second),
                   next->first.first.number()));
   post(engine::TimerFired{next->first.first, next->first.second, next->second.second});
@@ -244,12 +246,25 @@ void World::random_upset() {
       engine_.add(specs_, now_, effects);
       return true;
     });
+  } else if (dice < 86) {
+    const auto watched = watched_paths_.find(unit);
+    const std::uint64_t generation =
+        watched == watched_paths_.end() ? random_.below(3) : watched->second;
+    post(engine::PathTriggered{unit, generation, "/watched"});
   } else if (dice < 90) {
     post(engine::ExternalState{unit, random_.chance(60)});
   } else if (dice < 96) {
     if (listening_.contains(unit)) post(engine::Incoming{unit, ++last_connection_, "1-peer"});
   } else if (dice < 98) {
-    post(engine::WallClockChanged{});
+    // Days forward or back, or another zone; told only to who watches.
+    const auto days = static_cast<std::int64_t>(random_.below(9)) - 4;
+    if (days != 0) now_.wall += std::chrono::hours(24 * days);
+    if (clock_watchers_.empty()) return;
+    if (days != 0) {
+      post(engine::WallClockChanged{});
+    } else {
+      post(engine::TimeZoneChanged{std::make_shared<const unit::TimeZone>()});
+    }
   } else {
     // Nonsense: answers nobody asked for, about whatever unit.
     post(engine::StartPrepared{unit});

@@ -85,6 +85,11 @@ class World {
   void on(const engine::WatchEmpty& effect);
   void on(const engine::ArmTimer& effect);
   void on(const engine::DisarmTimer& effect);
+  void on(const engine::WatchClock& effect);
+  void on(const engine::WatchPaths& effect);
+  void on(const engine::UnwatchPaths& effect);
+  void on(const engine::ReadTimerStamp& effect);
+  void on(const engine::StoreTimerStamp& effect);
   void on(const engine::FindMainProcess& effect);
   void on(const engine::Listen& effect);
   void on(const engine::CleanUp& effect);
@@ -134,7 +139,8 @@ class World {
   std::set<JobId> unordered_jobs_;  ///< asked for with ignore-dependencies
   std::map<UnitId, std::vector<MonoTime>> starts_;
   std::map<SpawnId, UnitId> unanswered_;  ///< spawns whose program neither runs nor failed yet
-  std::set<UnitId> watched_empty_, listening_;
+  std::map<UnitId, std::uint64_t> watched_paths_;  ///< and the generation of that
+  std::set<UnitId> watched_empty_, listening_, clock_watchers_;
   std::set<SpawnId> seen_spawns_;
   std::uint64_t last_generation_ = 0;
   std::uint64_t last_process_ = 0;

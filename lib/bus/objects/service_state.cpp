@@ -184,19 +184,29 @@ std::string usec_name(const std::string& base) {
   return base.substr(0, base.size() - kSec.size()) + "USec";
 }
 
+const engine::TimerStatus& timer_status(const Subject& subject) {
+  static const engine::TimerStatus kNone;
+  return subject.unit->timer == nullptr ? kNone : *subject.unit->timer;
+}
+
 void write_triggers(Writer& out, const Subject& subject, bool calendar) {
   const unit::Value* value = subject.settings().find(unit::kTimerStore);
   const auto* triggers =
       value == nullptr ? nullptr : std::get_if<std::vector<unit::Trigger>>(value);
+  const auto next_of = [&](std::size_t index) {
+    const auto& all = timer_status(subject).next_of_each;
+    return index < all.size() ? to_bus_usec(all[index]) : 0;
+  };
   out.open_array(calendar ? "(sst)" : "(stt)");
   if (triggers != nullptr) {
-    for (const unit::Trigger& trigger : *triggers) {
+    for (std::size_t i = 0; i < triggers->size(); ++i) {
+      const unit::Trigger& trigger = (*triggers)[i];
       if ((trigger.base == "OnCalendar") != calendar) continue;
       out.open_struct(calendar ? "sst" : "stt");
       if (calendar) {
-        out.s(trigger.base).s(trigger.expression).t(0);
+        out.s(trigger.base).s(trigger.expression).t(next_of(i));
       } else {
-        out.s(usec_name(trigger.base)).span(trigger.span).t(0);
+        out.s(usec_name(trigger.base)).span(trigger.span).t(next_of(i));
       }
       out.close();
     }
@@ -210,29 +220,38 @@ void write_triggered(Writer& out, const Subject& subject, Row /*row*/) {
   out.s(named.empty() ? subject.spec().name.with_type(unit::UnitType::service).str() : named);
 }
 
-void zero(Writer& out, const Subject& /*subject*/, Row /*row*/) {
-  out.t(0);
-}
-void success(Writer& out, const Subject& /*subject*/, Row /*row*/) {
-  out.s("success");
-}
-
 constexpr Property kTimer[] = {
     {"Unit", "s", kConst, write_triggered},
     {"TimersMonotonic", "a(stt)", kInvalidates,
      [](Writer& out, const Subject& s, Row) { write_triggers(out, s, false); }},
     {"TimersCalendar", "a(sst)", kInvalidates,
      [](Writer& out, const Subject& s, Row) { write_triggers(out, s, true); }},
-    {"NextElapseUSecRealtime", "t", kEmits, zero},
-    {"NextElapseUSecMonotonic", "t", kEmits, zero},
-    {"LastTriggerUSec", "t", kEmits, zero},
-    {"LastTriggerUSecMonotonic", "t", kEmits, zero},
-    {"Result", "s", kEmits, success},
+    {"NextElapseUSecRealtime", "t", kEmits,
+     [](Writer& out, const Subject& s, Row) {
+       out.t(to_bus_usec(timer_status(s).next_calendar.time_since_epoch()));
+     }},
+    {"NextElapseUSecMonotonic", "t", kEmits,
+     [](Writer& out, const Subject& s, Row) {
+       out.t(to_bus_usec(timer_status(s).next_monotonic.time_since_epoch()));
+     }},
+    {"LastTriggerUSec", "t", kEmits,
+     [](Writer& out, const Subject& s, Row) {
+       out.t(to_bus_usec(timer_status(s).last_trigger.wall.time_since_epoch()));
+     }},
+    {"LastTriggerUSecMonotonic", "t", kEmits,
+     [](Writer& out, const Subject& s, Row) {
+       out.t(to_bus_usec(timer_status(s).last_trigger.mono.time_since_epoch()));
+     }},
+    {"Result", "s", kEmits,
+     [](Writer& out, const Subject& s, Row) { out.s(timer_status(s).result); }},
 };
 
 constexpr Property kPath[] = {
     {"Unit", "s", kConst, write_triggered},
-    {"Result", "s", kEmits, success},
+    {"Result", "s", kEmits,
+     [](Writer& out, const Subject& s, Row) {
+       out.s(s.unit->path == nullptr ? "success" : s.unit->path->result);
+     }},
 };
 
 void get_processes(const CallPtr& call) {

@@ -111,6 +111,7 @@ void ServiceMachine::on(MachineContext& c, const TimerFired& event) {
     case TimerKind::job:
     case TimerKind::job_running:
     case TimerKind::trigger:
+    case TimerKind::calendar:
     case TimerKind::retry:
       return;
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -76,7 +77,9 @@ class SpecBuilder {
 
 class EngineTest : public ::testing::Test {
  protected:
-  EngineTest() : engine_(EngineConfig{}) { now_.mono = MonoTime(std::chrono::seconds(1000)); }
+  explicit EngineTest(EngineConfig config = {}) : engine_(std::move(config)) {
+    now_.mono = MonoTime(std::chrono::seconds(1000));
+  }
 
   void add(const std::vector<unit::UnitSpecPtr>& specs) {
     Effects effects;
@@ -156,11 +159,17 @@ class EngineTest : public ::testing::Test {
     ASSERT_NE(at, timers_.end()) << "no such timer is armed";
     const ArmTimer timer = at->second;
     timers_.erase(at);
-    now_.mono = std::max(now_.mono, timer.at);
+    const Duration passed = std::max(timer.at - now_.mono, Duration::zero());
+    now_.mono += passed;
+    now_.wall = timer.wall ? std::max(now_.wall, *timer.wall) : now_.wall + passed;
     handle(TimerFired{timer.unit, timer.kind, timer.generation});
   }
   bool is_armed(std::string_view name, TimerKind kind) {
     return timers_.contains({id(name), kind});
+  }
+  std::optional<ArmTimer> armed(std::string_view name, TimerKind kind) {
+    const auto at = timers_.find({id(name), kind});
+    return at == timers_.end() ? std::nullopt : std::optional(at->second);
   }
   std::string logs() const {
     std::string text;
@@ -176,6 +185,11 @@ class EngineTest : public ::testing::Test {
   std::vector<std::string> logs_;
   std::vector<SystemAction> actions_;
   std::vector<unit::UnitName> removed_;
+  std::set<UnitId> clock_watchers_;
+  std::map<UnitId, WatchPaths> watched_;  ///< path units whose paths are watched
+  std::optional<Error> path_error_;       ///< why they cannot be
+  bool answers_paths_ = true;
+  WallTime stamp_{};      ///< what is recorded of any Persistent=yes timer
   bool obedient_ = true;  ///< processes end when signalled
   bool conditions_hold_ = true;
   bool asserts_hold_ = true;
@@ -230,6 +244,20 @@ class EngineTest : public ::testing::Test {
   void on(const WatchEmpty& effect) { tell_if_empty(effect.unit); }
   void on(const ArmTimer& effect) { timers_[{effect.unit, effect.kind}] = effect; }
   void on(const DisarmTimer& effect) { timers_.erase({effect.unit, effect.kind}); }
+  void on(const WatchClock& effect) {
+    if (effect.watch) {
+      clock_watchers_.insert(effect.unit);
+    } else {
+      clock_watchers_.erase(effect.unit);
+    }
+  }
+  void on(const WatchPaths& effect) {
+    watched_[effect.unit] = effect;
+    if (answers_paths_) handle(PathsWatched{effect.unit, effect.generation, path_error_});
+  }
+  void on(const UnwatchPaths& effect) { EXPECT_EQ(watched_.erase(effect.unit), 1U); }
+  void on(const ReadTimerStamp& effect) { handle(TimerStampRead{effect.unit, stamp_}); }
+  void on(const StoreTimerStamp& effect) { stamp_ = effect.last; }
   void on(const JobRemoved& effect) {
     EXPECT_FALSE(results_.contains(effect.job)) << "a job ended twice";
     results_[effect.job] = effect.result;

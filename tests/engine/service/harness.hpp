@@ -55,6 +55,7 @@ class FakeContext : public MachineContext {
     logs.push_back({.level = level, .message = std::move(message), .process = process, .id = kind});
   }
   void arm(TimerKind kind, MonoTime at) override { timers[kind] = at; }
+  void arm_wall(TimerKind kind, WallTime at) override { arm(kind, now_.mono + (at - now_.wall)); }
   void disarm(TimerKind kind) override { timers.erase(kind); }
   std::optional<MonoTime> armed(TimerKind kind) const override {
     const auto found = timers.find(kind);
