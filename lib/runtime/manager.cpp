@@ -176,6 +176,8 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
 }
 
 Manager::Impl::~Impl() {
+  // What runs there reads units and starts processes with parts of ours.
+  pool.stop();
   set_log_sink(write_to_stderr);
   watcher->set_round_end(nullptr, nullptr);
   // While everything a policy needs is there.

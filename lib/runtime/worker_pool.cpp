@@ -9,7 +9,10 @@ WorkerPool::WorkerPool(boost::asio::io_context& io, std::size_t threads)
     : io_(io), limit_(threads) {}
 
 WorkerPool::~WorkerPool() {
-  alive_.reset();
+  stop();
+}
+
+void WorkerPool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -17,11 +20,14 @@ WorkerPool::~WorkerPool() {
   }
   wake_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  alive_.reset();
 }
 
 void WorkerPool::enqueue(Task task) {
   ++pending_;
   std::unique_lock lock(mutex_);
+  if (stopping_) return;
   queue_.push_back(std::move(task));
   if (idle_ >= queue_.size() || threads_.size() >= limit_) {
     lock.unlock();

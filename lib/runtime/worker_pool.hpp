@@ -18,7 +18,7 @@ namespace pidward::runtime {
 class WorkerPool {
  public:
   explicit WorkerPool(boost::asio::io_context& io, std::size_t threads = 2);
-  /// Waits for the tasks that run; those that did not begin are dropped, and so are all results.
+  /// stop().
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
@@ -31,6 +31,9 @@ class WorkerPool {
       post_result([done = std::move(done), result = work()]() mutable { done(std::move(result)); });
     });
   }
+  /// Waits for the tasks that run; those that did not begin are dropped, and so are all results and
+  /// whatever comes later. To be called before anything goes that a task may be using.
+  void stop();
   /// Tasks whose result has not arrived on the loop.
   [[nodiscard]] std::size_t pending() const { return pending_; }
 

@@ -1,4 +1,7 @@
 // The loop's own parts: timers, descriptors, workers.
+#include <atomic>
+#include <thread>
+
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
 
@@ -6,6 +9,7 @@
 #include "runtime/descriptor_watcher.hpp"
 #include "runtime/timer_queue.hpp"
 #include "runtime/worker_pool.hpp"
+#include "sys/fd.hpp"
 
 namespace pidward::runtime {
 namespace {
@@ -118,6 +122,34 @@ TEST(WorkerPool, BringsResultsBackToTheLoop) {
   io.run();
   EXPECT_EQ(done, 100);
   EXPECT_EQ(pool.pending(), 0U);
+}
+
+TEST(WorkerPool, StopWaitsForWhatRunsAndDropsTheRest) {
+  boost::asio::io_context io(1);
+  WorkerPool pool(io);
+  auto begun = sys::make_pipe();
+  ASSERT_TRUE(begun);
+  std::atomic<int> begins = 0;
+  std::atomic<int> ends = 0;
+  bool told = false;
+  const auto task = [&] {
+    ++begins;
+    static_cast<void>(sys::write_all(begun->write_end.get(), "x"));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return ++ends;
+  };
+  for (int i = 0; i < 1000; ++i) pool.run(task, [&](int) { told = true; });
+  ASSERT_EQ(*sys::read_some(begun->read_end.get(), 1), "x");
+  pool.stop();
+  // What a task uses may go now: none runs, and none will.
+  const int ran = begins;
+  EXPECT_GT(ran, 0);
+  EXPECT_LT(ran, 1000);
+  EXPECT_EQ(ends, ran);
+  pool.run(task, [&](int) { told = true; });
+  io.run();
+  EXPECT_EQ(begins, ran);
+  EXPECT_FALSE(told);
 }
 
 }  // namespace
