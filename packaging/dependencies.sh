@@ -13,6 +13,7 @@ Installs the Debian packages of each GROUP that are missing.
   test    GoogleTest, benchmarks, strace, a message bus
   lint    clang-format and clang-tidy
   services  the Debian services that the integration tests supervise
+  vm      QEMU, and what a kernel is built from
 EOF
 }
 
@@ -23,6 +24,7 @@ packages_of() {
     test) echo "libgtest-dev libgmock-dev libbenchmark-dev strace dbus dbus-daemon procps binutils curl" ;;
     lint) echo "clang-format clang-tidy" ;;
     services) echo "redis-server nginx-light memcached cron openssh-server openssh-client postgresql-15 apache2 dbus rsyslog systemd netcat-openbsd" ;;
+    vm) echo "qemu-system-x86 busybox linux-source-6.1 gcc make flex bison bc xz-utils patch perl cpio libelf-dev libssl-dev" ;;
     *) usage >&2; exit 2 ;;
   esac
 }

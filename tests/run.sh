@@ -1,7 +1,9 @@
 #!/bin/sh
 # Installs what is missing, builds, and runs the whole suite through ctest.
 #   sh tests/run.sh              the suite, built Release
-#   sh tests/run.sh --all        the same, after the format check and the suite under ASan+UBSan
+#   sh tests/run.sh --all        the same, after the format check and the suite under ASan+UBSan, and in the end in a
+#                                virtual machine with the patched Linux 6.1
+#   sh tests/run.sh --vm         the suite, and the virtual machine
 #   sh tests/run.sh --tidy       clang-tidy over everything, then the suite
 #   sh tests/run.sh --tsan       what has threads under TSan, then the suite
 #   sh tests/run.sh -- -R NAME   anything after -- goes to ctest
@@ -9,8 +11,9 @@ set -eu
 
 usage() {
   cat <<'EOF'
-Usage: sh tests/run.sh [--all] [--tidy] [--tsan] [--no-install] [--jobs N] [-- CTEST-ARGUMENT...]
-  --all         first check the format, and run the suite under ASan and UBSan
+Usage: sh tests/run.sh [--all] [--vm] [--tidy] [--tsan] [--no-install] [--jobs N] [-- CTEST-ARGUMENT...]
+  --all         first check the format, and run the suite under ASan and UBSan; implies --vm
+  --vm          build the patched Linux 6.1 as well, boot it under QEMU, and run what it can prove
   --tidy        first run clang-tidy
   --tsan        first run what has threads under TSan
   --no-install  do not install Debian packages, take what is there
@@ -20,13 +23,15 @@ EOF
 
 cd "$(dirname "$0")/.."
 all=
+vm=
 tidy=
 tsan=
 install=yes
 jobs=$(nproc)
 while [ $# -gt 0 ]; do
   case "$1" in
-    --all) all=yes ;;
+    --all) all=yes vm=yes ;;
+    --vm) vm=yes ;;
     --tidy) tidy=yes ;;
     --tsan) tsan=yes ;;
     --no-install) install= ;;
@@ -43,7 +48,16 @@ step() { printf '\n== %s (after %s s)\n' "$*" "$(($(date +%s) - begun))"; }
 
 if [ -n "$install" ]; then
   step "packages"
-  sh packaging/dependencies.sh build test services demo ${all:+lint} ${tidy:+lint}
+  sh packaging/dependencies.sh build test services demo ${all:+lint} ${tidy:+lint} ${vm:+vm}
+fi
+
+# The kernel takes what CPU the rest leaves; it is waited for where it is wanted.
+kernel=
+if [ -n "$vm" ]; then
+  mkdir -p build
+  setsid bash packaging/kernel/build.sh --nice 19 --jobs "$jobs" > build/kernel.log 2>&1 &
+  kernel=$!
+  trap '[ -z "$kernel" ] || kill -- "-$kernel" 2> /dev/null || true' EXIT
 fi
 
 # Objects of another checkout serve as well, whatever its folder is called.
@@ -87,5 +101,12 @@ if [ -n "$tidy" ]; then
   sh tests/tidy.sh build/release "$jobs"
 fi
 
+if [ -n "$kernel" ]; then
+  step "kernel"
+  wait "$kernel" || { cat build/kernel.log; kernel=; exit 1; }
+  kernel=
+  cat build/kernel.log
+fi
 step "suite"
+[ -n "$vm" ] || set -- -LE '^vm$' "$@"
 ctest --preset release -j "$jobs" "$@"

@@ -25,6 +25,7 @@ again unless the source package, a patch or the configuration has changed.
   --print           print nothing but the path of the kernel image
   --jobs N          how many jobs to run at once (the number of CPUs)
   --cache DIR       where trees and kernels are kept; by default
+                    $PIDWARD_KERNEL_CACHE, or else
                     $XDG_CACHE_HOME/pidward/kernel (~/.cache/pidward/kernel)
   --nice N          how nice to be to others (10)
   -h, --help        this text
@@ -47,7 +48,7 @@ mode=build
 print=no
 jobs=$(nproc)
 niceness=10
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/pidward/kernel
+cache=${PIDWARD_KERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pidward/kernel}
 
 while [ $# -gt 0 ]; do
 	case $1 in

@@ -16,6 +16,9 @@ as a child of PID 1, shows what it prints, and ends with its exit status.
 Without --cmd it builds and runs the kernel self-test of tests/kernel.
 
   --kernel WHICH     patched (default), off, debug, or the path of a bzImage
+  --host             the guest's root is this machine's, with everything that is
+                     installed here where it is here; what the guest writes
+                     stays in its memory
   --cmd COMMAND      what to run, as a shell command line
   --bin FILE[:DST]   pack a program and the shared libraries it needs; DST is
                      where it goes, /usr/bin/NAME if not given; repeatable
@@ -26,7 +29,8 @@ Without --cmd it builds and runs the kernel self-test of tests/kernel.
   --env NAME=VALUE   set a variable for COMMAND; repeatable
   --append WORDS     add to the kernel command line
   --smp N            CPUs of the guest (2)
-  --mem MIB          its memory (1024; 3072 with the debug kernel)
+  --mem MIB          its memory (1024; 2048 with --host; 3072 with the debug
+                     kernel)
   --timeout SECONDS  end everything after that long (900; longer with the debug
                      kernel and with --stress)
   --stress SECONDS   run the stress of tests/kernel for that long
@@ -38,9 +42,9 @@ lockdep, KASAN, ODEBUG or kmemleak report; 98 if the guest never reported a
 status; 99 if something is wrong here.
 
 In the guest: a root file system in memory with busybox, /proc, /sys, /dev,
-/dev/pts, /dev/shm, /run and /tmp mounted, cgroup v2 alone on /sys/fs/cgroup
-with all controllers enabled for children of the root, and the loopback device
-up. COMMAND runs as root, in the root cgroup.
+/dev/pts, /dev/shm, /run and /tmp mounted (not /tmp with --host), cgroup v2
+alone on /sys/fs/cgroup with all controllers enabled for children of the root,
+and the loopback device up. COMMAND runs as root, in the root cgroup.
 EOF
 }
 
@@ -61,6 +65,7 @@ need() { # need PROGRAM PACKAGE
 }
 
 kernel=patched
+host=
 cmd=
 smp=2
 mem=
@@ -79,6 +84,10 @@ while [ $# -gt 0 ]; do
 	-h | --help)
 		usage
 		exit 0
+		;;
+	--host)
+		host=1
+		shift
 		;;
 	--*)
 		[ $# -ge 2 ] || die "$1 needs a value (see --help)"
@@ -107,23 +116,7 @@ done
 need qemu-system-x86_64 qemu-system-x86
 need cpio cpio
 
-# The static busybox. Its package excludes the one with the shared busybox, which
-# something else may want: then it is only unpacked, next to the kernels.
-busybox=$(command -v busybox || true)
-if [ -z "$busybox" ] || ldd "$busybox" >/dev/null 2>&1; then
-	cache=${XDG_CACHE_HOME:-$HOME/.cache}/pidward/vm
-	busybox=$cache/bin/busybox
-	if [ ! -x "$busybox" ]; then
-		say "unpacking busybox-static"
-		mkdir -p "$cache"
-		unpacked=$(mktemp -d "$cache/new.XXXXXX")
-		(cd "$unpacked" && apt-get download busybox-static >/dev/null 2>&1 &&
-			dpkg-deb -x busybox-static_*.deb .) || die "apt-get cannot download busybox-static"
-		mkdir -p "$cache/bin"
-		mv "$unpacked/bin/busybox" "$busybox"
-		rm -rf "$unpacked"
-	fi
-fi
+need busybox busybox
 
 # --- the kernel ---------------------------------------------------------------
 
@@ -140,7 +133,10 @@ esac
 # The debug kernel is several times slower, and wants memory for its shadow.
 slower=1
 [ "$kernel" = debug ] && slower=3
-: "${mem:=$((1024 * slower))}"
+if [ $slower -gt 1 ]; then
+	: "${mem:=3072}"
+fi
+: "${mem:=$((1024 + 1024 * ${host:-0}))}"
 : "${limit:=$((900 * slower + ${stress:-0} * 2))}"
 
 if [ -n "$work" ]; then
@@ -161,7 +157,6 @@ for d in bin sbin lib lib64; do
 	ln -s "usr/$d" "$root/$d"
 done
 ln -s ../run "$root/var/run"
-cp "$busybox" "$root/usr/bin/busybox"
 
 pack_libraries() { # pack_libraries FILE
 	ldd "$1" 2>/dev/null | while read -r a arrow b _; do
@@ -199,6 +194,9 @@ split() { # split SRC:DST DEFAULT -> src, dst
 	[ -e "$src" ] || die "no such file: $src"
 }
 
+busybox=$(command -v busybox)
+cp -L "$busybox" "$root/usr/bin/busybox"
+pack_libraries "$busybox"
 for spec in ${bins[@]+"${bins[@]}"}; do
 	split "$spec" "/usr/bin/$(basename "${spec%%:*}")"
 	mkdir -p "$root$(dirname "$dst")"
@@ -225,6 +223,7 @@ for spec in ${trees[@]+"${trees[@]}"}; do
 done
 
 if [ -z "$cmd" ]; then
+	[ -z "$host" ] || die "--host wants a --cmd"
 	need cc gcc
 	cc -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -static -pthread \
 		-o "$root/usr/bin/pidfs_test" "$top"/tests/kernel/*.c ||
@@ -240,6 +239,9 @@ elif [ -n "$stress" ]; then
 	die "--stress and --cmd exclude each other"
 fi
 
+if [ -n "$host" ] && [ $((${#bins[@]} + ${#files[@]} + ${#trees[@]})) != 0 ]; then
+	die "--host has everything already: no --bin, --file or --tree"
+fi
 [ -e "$root/etc/passwd" ] || cat >"$root/etc/passwd" <<'EOF'
 root:x:0:0:root:/root:/bin/sh
 daemon:x:1:1:daemon:/:/bin/false
@@ -291,15 +293,27 @@ rm -rf "$root"
 # First serial line: the kernel's console. Second: what the command prints.
 # Third: its exit status. Fourth: the files asked for.
 
+# A machine that is busy lets the guest stand still for a while: that is no fault of the guest's.
+patience="no_timer_check watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120"
+patience="$patience sysctl.kernel.hung_task_timeout_secs=600"
+
+share=()
+if [ -n "$host" ]; then
+	share=(-fsdev "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"
+		-device "virtio-9p-pci,fsdev=host,mount_tag=host")
+	append="pidward_host=1 $append"
+fi
+
 : >"$work/status"
 rm -f "$work/console.log" "$work/files.tar"
 begin=$(date +%s)
 rc=0
 timeout --kill-after=5 "$limit" qemu-system-x86_64 \
-	-accel tcg,thread=multi -cpu max -machine pc -smp "$smp" -m "$mem" \
+	-accel tcg,thread=multi -cpu max -machine pc -smp "$smp,sockets=$smp" -m "$mem" \
 	-display none -nodefaults -no-reboot \
+	${share[@]+"${share[@]}"} \
 	-kernel "$image" -initrd "$work/initramfs" \
-	-append "console=ttyS0 loglevel=7 panic=-1 oops=panic rdinit=/init rcupdate.rcu_cpu_stall_timeout=120 ${append}" \
+	-append "console=ttyS0 loglevel=7 panic=-1 oops=panic rdinit=/init $patience $append" \
 	-serial "file:$work/console.log" \
 	-chardev stdio,id=out,signal=off -serial chardev:out \
 	-serial "file:$work/status" \

@@ -1,0 +1,72 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# What tests/vm/suite.sh runs in the guest: guest.sh BUILD-DIR KERNEL STRESS-SECONDS [WORD]
+build=$1
+kernel=$2
+stress=$3
+only=${4:-}
+
+export TMPDIR=/run/test
+mkdir -m 1777 $TMPDIR
+results=/run/results
+mkdir $results
+patience=1200
+count=200000
+case $kernel in
+  off) expect=off ;;
+  debug) expect=patched patience=2400 count=20000 ;;
+  *) expect=patched ;;
+esac
+
+# part NAME COMMAND...: one line when it ends, and everything it said if it failed
+part() {
+  name=$1
+  shift
+  case $name in *"$only"*) ;; *) return 0 ;; esac
+  begin=$(cut -d. -f1 /proc/uptime)
+  timeout -k 10 $patience "$@" > "$results/$name" 2>&1
+  status=$?
+  took=$(($(cut -d. -f1 /proc/uptime) - begin))
+  said=$(grep -E '^\[  PASSED  \]|^\[  SKIPPED \]|passed, [0-9]+ failed|^  [0-9]+ operations' "$results/$name" | tail -n 3 | tr '\n' ' ')
+  if [ $status = 0 ]; then
+    echo "ok    $name (${took} s): $said"
+  else
+    # In one piece, for another part may be speaking as well.
+    { echo "FAIL  $name (${took} s, status $status)"; sed 's/^/      /' "$results/$name"; } > "$results/$name.failed"
+    cat "$results/$name.failed"
+  fi
+}
+
+# gtest NAME FILTER
+gtest() {
+  part "$1" "$build/tests/$1/test_$1" --gtest_brief=1 --gtest_filter="$2"
+}
+
+processes() {
+  gtest sys '*'
+  gtest process '*'
+  gtest exec '*'
+  gtest runtime '*'
+}
+
+# Input that is refused is refused the same everywhere; what is left out here besides takes longest to come up.
+services() {
+  gtest integration '*APidFile*:*AForking*:*AStrangers*:*-BadInput.*Refused*:BadInput.*Say*:BadInput.*Named*:BadInput.*Is*:BadInput.*Whole*:BadInput.AFull*:*AnIdleDaemon*:*Postgresql*:*Apache*'
+  gtest bus '*'
+  gtest cli '*'
+}
+
+echo "guest: $(uname -r), $(nproc) CPUs, controllers: $(cat /sys/fs/cgroup/cgroup.controllers)"
+# Alone: it counts what the whole machine has, and wraps its PIDs.
+part pidfds "$build/tests/kernel/pidfs_test" --expect $expect --count $count
+[ "$stress" = 0 ] || patience=$((stress + 600)) part stress "$build/tests/kernel/pidfs_test" --stress "$stress"
+processes &
+services &
+wait
+# Ends of test_sys and pidfs_test are asked for; one of these is not.
+if dmesg | grep -E '(traps: | )pidward[a-z]*\[[0-9]+\](: segfault|.* fault)' > $results/crashes; then
+  echo "FAIL  a program of pidward's crashed:"
+  tee $results/crashes.failed < $results/crashes
+fi
+ls $results/*.failed > /dev/null 2>&1 && exit 1
+exit 0
