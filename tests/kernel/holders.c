@@ -79,11 +79,13 @@ static void t_kill_watched(void)
 static void t_kill_io_uring(void)
 {
 	struct io_uring_params params = {0};
-	int fd, watch, ring = (int)syscall(SYS_io_uring_setup, 1, &params);
+	int fd, watch, ring;
 
+	/* before the ring, which a child would hold as well */
+	bound_sleeper(&fd, &watch);
+	ring = (int)syscall(SYS_io_uring_setup, 1, &params);
 	SKIP_IF(ring < 0 && (errno == ENOSYS || errno == EPERM));
 	CHECK(ring >= 0);
-	bound_sleeper(&fd, &watch);
 	CHECK(syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &fd, 1) == 0);
 	close(fd);
 	LIVES(watch);

@@ -24,7 +24,7 @@ part() {
   shift
   case $name in *"$only"*) ;; *) return 0 ;; esac
   begin=$(cut -d. -f1 /proc/uptime)
-  timeout -k 10 $patience "$@" > "$results/$name" 2>&1
+  timeout -k 10 "$patience" "$@" > "$results/$name" 2>&1
   status=$?
   took=$(($(cut -d. -f1 /proc/uptime) - begin))
   said=$(grep -E '^\[  PASSED  \]|^\[  SKIPPED \]|passed, [0-9]+ failed|^  [0-9]+ operations' "$results/$name" | tail -n 3 | tr '\n' ' ')
