@@ -200,6 +200,12 @@ class Machine {
   /// False keeps an inactive unit from being collected.
   [[nodiscard]] virtual bool may_collect() const { return true; }
 
+  /// What the unit that this one has triggered is told of it in its environment (systemd.exec(5),
+  /// TRIGGER_PATH= and the like); nothing while it triggers none.
+  [[nodiscard]] virtual std::optional<std::vector<std::string>> trigger_environment() const {
+    return std::nullopt;
+  }
+
   [[nodiscard]] virtual const ServiceStatus* service_status() const { return nullptr; }
   [[nodiscard]] virtual const SocketStatus* socket_status() const { return nullptr; }
   [[nodiscard]] virtual const TimerStatus* timer_status() const { return nullptr; }

@@ -38,6 +38,10 @@ class PathMachine final : public Machine {
     if (state_ == PathState::failed) enter(context, PathState::dead);
   }
   [[nodiscard]] const PathStatus* path_status() const override { return &status_; }
+  [[nodiscard]] std::optional<std::vector<std::string>> trigger_environment() const override {
+    if (state_ != PathState::running || triggered_by_.empty()) return std::nullopt;
+    return std::vector{"TRIGGER_PATH=" + triggered_by_};
+  }
 
  private:
   void enter(MachineContext& context, PathState to);
@@ -53,6 +57,7 @@ class PathMachine final : public Machine {
   std::uint64_t generation_ = 0;  ///< of the last WatchPaths; answers to older ones are stale
   bool watching_ = false;
   RateLimit trigger_limit_;
+  std::string triggered_by_;  ///< the path; empty when somebody else started the unit
   PathStatus status_;
 };
 
@@ -97,6 +102,7 @@ void PathMachine::unwatch(MachineContext& context) {
 }
 
 void PathMachine::watch(MachineContext& context, PathState state) {
+  triggered_by_.clear();
   const auto triggered = context.related(Dependency::Triggers);
   if (!triggered.empty() && !is_inactive_or_failed(context.active_state(triggered.front()))) {
     unwatch(context);
@@ -157,6 +163,7 @@ void PathMachine::trigger(MachineContext& context, const std::string& path) {
   context.log(LogLevel::debug, "path-triggered",
               fmt::format("{} is triggered by {}", context.spec().name.str(), path));
   unwatch(context);
+  triggered_by_ = path;
   const auto job = context.request(triggered.front(), JobType::start, unit::JobMode::replace);
   if (!job) {
     context.log(LogLevel::warning, "path-failed",

@@ -44,6 +44,18 @@ std::vector<UnitId> sockets_of(MachineContext& c) {
   return sockets;
 }
 
+/// What of timers and paths has triggered this unit, for its environment.
+void announce_trigger(MachineContext& c, std::vector<std::string>& environment) {
+  for (const UnitId other : c.related(unit::Dependency::TriggeredBy)) {
+    const Machine* const machine = c.machine_of(other);
+    const auto about = machine == nullptr ? std::nullopt : machine->trigger_environment();
+    if (!about) continue;
+    environment.push_back("TRIGGER_UNIT=" + c.spec_of(other)->name.str());
+    environment.insert(environment.end(), about->begin(), about->end());
+    return;
+  }
+}
+
 }  // namespace
 
 void ServiceMachine::spawn(MachineContext& c, ProcessRole role, Directive list,
@@ -67,6 +79,7 @@ void ServiceMachine::spawn(MachineContext& c, ProcessRole role, Directive list,
     effect.environment.push_back(
         fmt::format("WATCHDOG_USEC={}", status_.watchdog_interval.count()));
   }
+  announce_trigger(c, effect.environment);
   if (gets_sockets(list)) {
     effect.connection = std::exchange(connection_, 0);
     if (effect.connection == 0) effect.sockets = sockets_of(c);

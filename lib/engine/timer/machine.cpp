@@ -37,6 +37,7 @@ class TimerMachine final : public Machine {
     if (state_ == TimerState::failed) enter(context, TimerState::dead);
   }
   [[nodiscard]] const TimerStatus* timer_status() const override { return &status_; }
+  [[nodiscard]] std::optional<std::vector<std::string>> trigger_environment() const override;
 
  private:
   void enter(MachineContext& context, TimerState to);
@@ -105,6 +106,14 @@ std::string_view TimerMachine::sub() const {
       return "failed";
   }
   return "dead";
+}
+
+std::optional<std::vector<std::string>> TimerMachine::trigger_environment() const {
+  if (state_ != TimerState::running) return std::nullopt;
+  const Now at = status_.last_trigger;
+  return std::vector{
+      fmt::format("TRIGGER_TIMER_REALTIME_USEC={}", at.wall.time_since_epoch().count()),
+      fmt::format("TRIGGER_TIMER_MONOTONIC_USEC={}", at.mono.time_since_epoch().count())};
 }
 
 void TimerMachine::enter(MachineContext& context, TimerState to) {

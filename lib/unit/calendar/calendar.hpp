@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "unit/calendar/time_zone.hpp"
@@ -18,7 +19,9 @@ struct CalendarRange {
   std::int64_t last = -1;  ///< -1: no end is given
   std::int64_t step = 0;   ///< 0: `first` alone
   friend bool operator==(const CalendarRange&, const CalendarRange&) = default;
-  friend auto operator<=>(const CalendarRange&, const CalendarRange&) = default;
+  friend bool operator<(const CalendarRange& a, const CalendarRange& b) {
+    return std::tie(a.first, a.last, a.step) < std::tie(b.first, b.last, b.step);
+  }
 };
 /// Sorted and unique; empty: any.
 using CalendarList = std::vector<CalendarRange>;

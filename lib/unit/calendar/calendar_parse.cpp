@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <utility>
 
 #include <fmt/core.h>
 
@@ -195,8 +196,7 @@ class Reader {
     List days;
     if (at_date_end()) {
       days = std::move(second);
-      second = std::move(first);
-      first.reset();
+      second = std::exchange(first, std::nullopt);
     } else {
       if (out_.from_month_end) return wrong("'~' stands in front of days");
       PIDWARD_CHECK(take_separator());

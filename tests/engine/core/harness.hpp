@@ -180,7 +180,8 @@ class EngineTest : public ::testing::Test {
   Engine engine_;
   Now now_;
   std::map<JobId, JobResult> results_;
-  std::vector<std::string> started_;  ///< names, in the order their programs were started
+  std::vector<std::string> started_;      ///< names, in the order their programs were started
+  std::vector<std::string> environment_;  ///< what the last of them was given by the engine
   std::vector<std::string> signalled_;
   std::vector<std::string> logs_;
   std::vector<SystemAction> actions_;
@@ -225,6 +226,7 @@ class EngineTest : public ::testing::Test {
     const ProcessId process(++last_process_);
     processes_[process] = effect.unit;
     started_.push_back(name_of(effect.unit));
+    environment_ = effect.environment;
     handle(Spawned{effect.spawn, process});
     handle(Executed{effect.spawn});
   }

@@ -49,6 +49,15 @@ TEST_F(Paths, StartsItsUnitAndWatchesAgainWhenThatIsDone) {
   EXPECT_TRUE(is_active("a.service"));
 }
 
+TEST_F(Paths, TheUnitIsToldWhatTriggeredIt) {
+  start_path();
+  trigger();
+  EXPECT_EQ(environment_, (std::vector<std::string>{"TRIGGER_UNIT=a.path", "TRIGGER_PATH=/there"}));
+  exit_main("a.service", 0);
+  start("a.service");
+  EXPECT_TRUE(environment_.empty());
+}
+
 TEST_F(Paths, AnswersToAnOlderQuestionAreStale) {
   start_path();
   const std::uint64_t old = watched_.at(id("a.path")).generation;

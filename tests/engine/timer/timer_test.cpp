@@ -71,6 +71,14 @@ TEST_F(Timers, ACalendarTimerWaitsForItsNextTimeOnTheWallClock) {
   EXPECT_TRUE(clock_watchers_.empty());
 }
 
+TEST_F(Timers, TheUnitIsToldWhatTriggeredIt) {
+  start_timer(timer({after("OnActiveSec", seconds(5))}));
+  elapse("a.timer", TimerKind::trigger);
+  EXPECT_EQ(environment_, (std::vector<std::string>{"TRIGGER_UNIT=a.timer",
+                                                    "TRIGGER_TIMER_REALTIME_USEC=1700000005000000",
+                                                    "TRIGGER_TIMER_MONOTONIC_USEC=1005000000"}));
+}
+
 TEST_F(Timers, ATimeThatPassedWhileTheUnitRanCountsOnce) {
   start_timer(timer({calendar("hourly UTC")}));
   elapse("a.timer", TimerKind::calendar);
