@@ -44,6 +44,7 @@ void UnitTree::adopt_orphans(UnitId just_lost_one) {
     // best answer there is: this child was not ours before.
     if (!owner && just_lost_one) owner = just_lost_one;
     if (!owner) continue;
+    signal_latecomer(*owner, child);
     static_cast<void>(tracker_.add_child(std::move(child), *owner, process::Role::other));
   }
 }

@@ -1,5 +1,6 @@
 #include "runtime/unit_tree.hpp"
 
+#include <algorithm>
 #include <csignal>
 
 #include <fmt/core.h>
@@ -72,12 +73,17 @@ std::vector<sys::Pidfd> UnitTree::chosen(const engine::KillProcesses& effect) {
   std::vector<sys::Pidfd> result;
   if (effect.whom == engine::KillWhom::all || effect.whom == engine::KillWhom::all_but_main) {
     result = members(effect.unit);
-    if (effect.whom == engine::KillWhom::all) return result;
-    std::erase_if(result, [&](const sys::Pidfd& process) {
+    const auto leads = [&](const sys::Pidfd& process) {
       const auto known = core_.table.find(process);
       return known && *known &&
              is_main_or_control(effect.unit, (*known)->id(), engine::KillWhom::main_and_control);
-    });
+    };
+    if (effect.whom == engine::KillWhom::all) {
+      // First who leads, or a shell would see its command killed and end with a status of its own.
+      std::stable_partition(result.begin(), result.end(), leads);
+    } else {
+      std::erase_if(result, leads);
+    }
     return result;
   }
   for (const process::ProcessHandle& handle : tracker_.living(effect.unit)) {
@@ -102,6 +108,9 @@ void UnitTree::kill(const engine::KillProcesses& effect) {
       }
     }
   }
+  const bool everybody =
+      effect.whom == engine::KillWhom::all || effect.whom == engine::KillWhom::all_but_main;
+  if (everybody) awaited_.insert_or_assign(effect.unit, effect);
   for (const sys::Pidfd& process : chosen(effect)) send(process, effect);
   watch_empty(effect.unit);
 }
@@ -112,7 +121,7 @@ bool UnitTree::is_empty(UnitId unit) {
 }
 
 void UnitTree::watch_empty(UnitId unit) {
-  awaited_.insert(unit);
+  awaited_.try_emplace(unit);
   settle(unit);
 }
 
@@ -128,15 +137,25 @@ void UnitTree::settle(UnitId unit) {
 
 void UnitTree::group_empty(UnitId unit) {
   // The group lets go of a process a moment before its pidfd tells the end; the end comes first.
-  awaited_.insert(unit);
+  awaited_.try_emplace(unit);
   settle(unit);
+}
+
+void UnitTree::signal_latecomer(UnitId unit, const sys::Pidfd& process) {
+  const auto found = awaited_.find(unit);
+  if (found == awaited_.end() || !found->second) return;
+  // Only a stop means everybody; a signal that an administrator sent meant those there were.
+  if (core_.engine.status(unit).active == engine::ActiveState::deactivating) {
+    send(process, *found->second);
+  }
 }
 
 void UnitTree::process_ended(UnitId unit) {
   if (!groups_.is_available()) {
     adopt_orphans(unit);
-    if (unit) awaited_.insert(unit);
-    const std::vector<UnitId> all(awaited_.begin(), awaited_.end());
+    if (unit) awaited_.try_emplace(unit);
+    std::vector<UnitId> all;
+    for (const auto& [waiting, signalled] : awaited_) all.push_back(waiting);
     for (const UnitId waiting : all) settle(waiting);
     return;
   }

@@ -5,7 +5,7 @@
 
 #include <functional>
 #include <optional>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "runtime/cgroup_tree.hpp"
@@ -44,6 +44,8 @@ class UnitTree {
   [[nodiscard]] bool is_main_or_control(UnitId unit, ProcessId process,
                                         engine::KillWhom whom) const;
   void settle(UnitId unit);
+  /// A process that nobody could see when the unit was signalled gets the same signal.
+  void signal_latecomer(UnitId unit, const sys::Pidfd& process);
   /// Without control groups: takes orphans that came to us into the unit they belong to.
   void adopt_orphans(UnitId just_lost_one);
   [[nodiscard]] std::optional<UnitId> owner_of_orphan(const sys::Pidfd& process) const;
@@ -52,7 +54,8 @@ class UnitTree {
   CgroupTree& groups_;
   ProcessTracker& tracker_;
   std::function<bool(UnitId)> spawning_;
-  std::unordered_set<UnitId> awaited_;  ///< units whose UnitEmpty is owed
+  /// Units whose UnitEmpty is owed, and the signal that everybody in them was sent, if one was.
+  std::unordered_map<UnitId, std::optional<engine::KillProcesses>> awaited_;
 };
 
 }  // namespace pidward::runtime
