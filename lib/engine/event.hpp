@@ -146,6 +146,10 @@ struct TimerStampRead {
   UnitId unit;
   WallTime last{};  ///< zero: there is no record
 };
+/// The last lease on a unit with KillOnLastClose= ended.
+struct HoldersGone {
+  UnitId unit;
+};
 /// Somebody set the clock. Sent while a unit watches it (WatchClock).
 struct WallClockChanged {};
 /// Sent while a unit watches the clock.
@@ -157,6 +161,6 @@ using Event =
     std::variant<StartPrepared, Spawned, Executed, SpawnFailed, ProcessExited, UnitEmpty,
                  TimerFired, Notified, MainProcessFound, MainProcessMissing, BusNameChanged,
                  Listening, ListenFailed, Incoming, ExternalState, PathsWatched, PathTriggered,
-                 TimerStampRead, WallClockChanged, TimeZoneChanged>;
+                 TimerStampRead, HoldersGone, WallClockChanged, TimeZoneChanged>;
 
 }  // namespace pidward::engine

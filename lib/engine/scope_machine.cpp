@@ -48,8 +48,10 @@ class ScopeMachine final : public Machine {
     state_ = to;
     context.changed(from, active());
   }
-  void signal(MachineContext& context, ScopeState to);
+  void signal(MachineContext& context, ScopeState to,
+              Directive first_signal = Directive::KillSignal);
   void end(MachineContext& context);
+  void let_go(MachineContext& context);
   ScopeState state_ = ScopeState::dead;
   bool result_ok_ = true;
 };
@@ -85,14 +87,14 @@ std::string_view ScopeMachine::sub() const {
   return "dead";
 }
 
-void ScopeMachine::signal(MachineContext& context, ScopeState to) {
+void ScopeMachine::signal(MachineContext& context, ScopeState to, Directive first_signal) {
   const auto& settings = context.settings();
   const bool first = to == ScopeState::stop_sigterm;
-  int number = SIGKILL;
+  int number = first ? SIGTERM : SIGKILL;
   if (first) {
-    number = settings.get(Directive::KillSignal) != nullptr
-                 ? static_cast<int>(settings.integer(Directive::KillSignal))
-                 : SIGTERM;
+    for (const Directive each : {Directive::KillSignal, first_signal}) {
+      if (settings.get(each) != nullptr) number = static_cast<int>(settings.integer(each));
+    }
   }
   context.disarm(TimerKind::runtime_max);
   const Duration limit = settings.is_set(Directive::TimeoutStopSec)
@@ -102,6 +104,14 @@ void ScopeMachine::signal(MachineContext& context, ScopeState to) {
   context.emit(KillProcesses{context.id(), KillWhom::all, number, first,
                              first && settings.boolean(Directive::SendSIGHUP)});
   enter(context, to);
+}
+
+/// The last lease ended. A scope has no main process: `main` means the same as `control-group`.
+void ScopeMachine::let_go(MachineContext& context) {
+  const auto policy = context.settings().choice<unit::KillOnLastClose>(Directive::KillOnLastClose);
+  if (state_ != ScopeState::running || policy == unit::KillOnLastClose::no) return;
+  context.log(LogLevel::notice, "scope-unheld", "The last lease on the scope ended");
+  signal(context, ScopeState::stop_sigterm, Directive::LastCloseSignal);
 }
 
 void ScopeMachine::end(MachineContext& context) {
@@ -115,6 +125,7 @@ void ScopeMachine::handle(MachineContext& context, const Event& event) {
   const ActiveState now = active();
   if (is_inactive_or_failed(now)) return;
   if (std::holds_alternative<UnitEmpty>(event)) return end(context);
+  if (std::holds_alternative<HoldersGone>(event)) return let_go(context);
   const auto* const timer = std::get_if<TimerFired>(&event);
   if (timer == nullptr) return;
   if (state_ == ScopeState::running && timer->kind == TimerKind::runtime_max) {

@@ -2,6 +2,7 @@
 // only, nothing that allocates, locks, or touches errno. The whole file is built without sanitizers
 // and stack protector.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/syscall.h>
 
 #include "exec/step.hpp"
@@ -75,7 +76,17 @@ PIDWARD_CHILD_CODE long execute(const Step& step) {
   return error;
 }
 
-PIDWARD_CHILD_CODE long run_step(const Step& step) {
+/// A parent that died before the parent-death signal was asked for sends none. Its end of the pipe
+/// closed with it; in a pid namespace of its own the child could not tell by getppid().
+PIDWARD_CHILD_CODE long check_parent(int report_fd) {
+  pollfd watched{report_fd, 0, 0};
+  const timespec no_time{0, 0};
+  const long ready = raw_syscall(SYS_ppoll, &watched, 1, &no_time, nullptr, 0);
+  if (is_error(ready)) return ready;
+  return (watched.revents & POLLERR) != 0 ? -ESRCH : 0;
+}
+
+PIDWARD_CHILD_CODE long run_step(const Step& step, int report_fd) {
   switch (step.kind) {
     case StepKind::call:
       return raw_syscall6(step.number, step.args[0], step.args[1], step.args[2], step.args[3],
@@ -90,6 +101,8 @@ PIDWARD_CHILD_CODE long run_step(const Step& step) {
       return place(step);
     case StepKind::write_pid:
       return write_pid(step);
+    case StepKind::check_parent:
+      return check_parent(report_fd);
     case StepKind::execute:
       return execute(step);
   }
@@ -131,7 +144,7 @@ PIDWARD_CHILD_CODE int run_child(void* argument) {
   }
   for (std::size_t i = 0; i < task.count; ++i) {
     const Step& step = task.steps[i];
-    const long result = run_step(step);
+    const long result = run_step(step, report_fd);
     if (!is_error(result) || result == -step.tolerated) continue;
     report(report_fd, static_cast<std::uint32_t>(i), result);
     return static_cast<int>(step.exit_code);

@@ -1,9 +1,13 @@
 // Puts a plan together, in the order that systemd.exec(5) and the kernel ask for: what needs
 // privileges comes before they go, what shapes the process for its program comes last.
+#include <cerrno>
 #include <csignal>
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -13,6 +17,8 @@
 #include "exec/limits.hpp"
 #include "exec/streams.hpp"
 #include "exec/surroundings.hpp"
+#include "sys/capability.hpp"
+#include "sys/uapi.hpp"
 #include "unit/environment.hpp"
 
 namespace pidward::exec {
@@ -69,6 +75,43 @@ void add_root_steps(PlanBuilder& builder, const ExecRequest& request) {
                  builder.keep(root));
   }
   builder.call(ExitCode::chdir, "change to the root directory", SYS_chdir, builder.keep("/"));
+}
+
+// An init of its own sees a /proc of its own, mounted where nobody else sees it.
+void add_pid_namespace_steps(PlanBuilder& builder) {
+  builder.state().clone_flags |= CLONE_NEWPID;
+  builder.call(ExitCode::namespaces, "leave the mount namespace", SYS_unshare, CLONE_NEWNS);
+  builder.call(ExitCode::namespaces, "keep mounts to itself", SYS_mount, nullptr, builder.keep("/"),
+               nullptr, MS_SLAVE | MS_REC, nullptr);
+}
+
+// Without /proc, as in a bare root directory, there is nothing to replace.
+void add_proc_step(PlanBuilder& builder) {
+  Step& step = builder.call(ExitCode::namespaces, "mount /proc", SYS_mount, builder.keep("proc"),
+                            builder.keep("/proc"), builder.keep("proc"),
+                            MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
+  step.tolerated = ENOENT;
+}
+
+// Dying with the daemon: the main process by the kernel's own hand where it can, else all of them
+// by the parent-death signal, asked for as late as can be, since a change of credentials forgets
+// it.
+void prepare_autokill(PlanBuilder& builder, const ExecRequest& request) {
+  if (!request.autokill || request.list != Directive::ExecStart) return;
+  builder.state().clone_flags |= sys::uapi::kCloneAutoreap | sys::uapi::kClonePidfdAutokill;
+  const auto sets = sys::own_capabilities();
+  const bool is_admin = sets && (sets->effective >> CAP_SYS_ADMIN & 1U) != 0;
+  if (!is_admin) builder.state().clone_flags |= sys::uapi::kCloneNnp;
+}
+void add_parent_death_steps(PlanBuilder& builder) {
+  if ((builder.state().clone_flags & sys::uapi::kClonePidfdAutokill) != 0) return;
+  builder.call(ExitCode::exec, "ask to die with pidward", SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0,
+               0, 0);
+  Step step;
+  step.kind = StepKind::check_parent;
+  step.exit_code = ExitCode::exec;
+  step.label = "find pidward alive";
+  builder.add(step);
 }
 
 CompileStatus add_working_directory_step(PlanBuilder& builder, const ExecRequest& request,
@@ -200,7 +243,12 @@ CompileStatus build(PlanBuilder& builder, const ExecRequest& request,
   builder.call(ExitCode::memory, "set the file mode mask", SYS_umask,
                settings.integer(Directive::UMask));
   add_limit_steps(builder, settings);
+  const bool own_pids = settings.boolean(Directive::PrivatePIDs) && !command.full_privileges;
+  if (own_pids) add_pid_namespace_steps(builder);
   add_root_steps(builder, request);
+  if (own_pids) add_proc_step(builder);
+  const bool dies_with_us = settings.boolean(Directive::KillOnManagerExit);
+  if (dies_with_us) prepare_autokill(builder, request);
   add_identity_steps(builder, settings, command, identity);
   if (auto failure = add_working_directory_step(builder, request, identity, environment))
     return failure;
@@ -208,6 +256,7 @@ CompileStatus build(PlanBuilder& builder, const ExecRequest& request,
     builder.call(ExitCode::no_new_privileges, "forbid new privileges", SYS_prctl,
                  PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   }
+  if (dies_with_us) add_parent_death_steps(builder);
   add_execute_step(builder, request, command.path, expanded.argv, environment, pid_variables);
   return std::nullopt;
 }

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "exec/plan_builder.hpp"
+#include "sys/uapi.hpp"
 
 namespace pidward::exec {
 namespace {
@@ -32,6 +33,10 @@ std::vector<std::string> ExecPlan::environment() const {
 }
 bool ExecPlan::needs_own_memory() const {
   return impl_->own_memory;
+}
+
+bool ExecPlan::is_autokilled() const {
+  return (impl_->clone_flags & sys::uapi::kClonePidfdAutokill) != 0;
 }
 
 std::vector<std::string> ExecPlan::describe() const {

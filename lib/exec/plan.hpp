@@ -100,6 +100,7 @@ struct ExecRequest {
   int connection = -1;           ///< StandardInput=socket: the accepted connection; borrowed
   int log_stream = -1;           ///< where "journal" output goes; borrowed; -1: /dev/null
   int log_stream_error = -1;     ///< the same for standard error; -1: log_stream
+  bool autokill = false;  ///< the kernel kills a child whose pidfd closes: for KillOnManagerExit=
 };
 
 /// One step. `number` and `pointer` mean what its kind says; see plan_steps.hpp.
@@ -118,6 +119,9 @@ class ExecPlan {
   [[nodiscard]] std::vector<std::string> environment() const;
   /// Steps in words, one line each, in order; for tests and debugging.
   [[nodiscard]] std::vector<std::string> describe() const;
+  /// The kernel kills the process when the descriptor made with it closes, and collects it itself
+  /// (CLONE_PIDFD_AUTOKILL): its exit status comes from the pidfd alone.
+  [[nodiscard]] bool is_autokilled() const;
   /// True when a step may not run in shared memory: the child then gets a copy. OOMScoreAdjust= is
   /// such a one, since the kernel applies it to every process of the same memory.
   [[nodiscard]] bool needs_own_memory() const;

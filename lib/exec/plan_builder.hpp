@@ -23,6 +23,7 @@ struct ExecPlan::Impl {
   std::vector<char*>* arguments = nullptr;
   std::vector<char*>* environment = nullptr;
   bool own_memory = false;
+  std::uint64_t clone_flags = 0;  ///< besides those that every child is made with
   int lowest_free_fd = 3;
 };
 

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "exec/plan_builder.hpp"
@@ -155,8 +156,14 @@ Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, ChildGroup g
   sys::CloneRequest request;
   request.share_memory = !prepared.own_memory;
   request.cgroup = group.directory;
+  request.extra_flags = prepared.clone_flags;
+  if (state.plan->is_autokilled()) request.exit_signal = 0;  // as CLONE_AUTOREAP demands
   const AllSignalsBlocked blocked;
-  PIDWARD_TRY(sys::Child made, sys::spawn_on_stack(request, state.stack, &run_child, &state.task));
+  auto clone = sys::spawn_on_stack(request, state.stack, &run_child, &state.task);
+  if (!clone && clone.error().sys_errno() == EPERM && (prepared.clone_flags & CLONE_NEWPID) != 0) {
+    return std::move(clone).error().advise("PrivatePIDs= needs CAP_SYS_ADMIN");
+  }
+  PIDWARD_TRY(sys::Child made, std::move(clone));
   state.in_use = true;
   state.pid = made.pid;
   state.pidfd = std::move(made.pidfd);

@@ -19,6 +19,7 @@ enum class StepKind : std::uint8_t {
                ///< args[2]
   write_pid,   ///< write our process number in decimal at args[0], filled up with zero bytes to
                ///< args[1]
+  check_parent,  ///< fail unless the other end of the report pipe is open: the daemon lives
   execute,  ///< execve each path of the null-terminated array args[0] with args[1], args[2] until
             ///< one works
 };

@@ -46,10 +46,12 @@ Result<ProcessHandle> ProcessTable::open(sys::Pidfd pidfd) {
   return ProcessHandle(state);
 }
 
-Result<ProcessHandle> ProcessTable::adopt_child(sys::Pidfd pidfd, UnitId unit, Role role) {
+Result<ProcessHandle> ProcessTable::adopt_child(sys::Pidfd pidfd, UnitId unit, Role role,
+                                                Collected collected) {
   PIDWARD_TRY(ProcessState * state, find_or_add(std::move(pidfd)));
   ProcessHandle handle(state);
-  state->is_child_ = true;
+  state->is_child_ = collected == Collected::by_us;
+  state->is_autokilled_ = collected == Collected::by_kernel;
   state->role_ = role;
   handle.set_unit(unit);
   return handle;

@@ -41,6 +41,12 @@ struct LastClose {
   friend bool operator==(const LastClose&, const LastClose&) = default;
 };
 
+/// Who collects a child of ours when it ends.
+enum class Collected : std::uint8_t {
+  by_us,
+  by_kernel,  ///< CLONE_AUTOREAP: wait knows nothing of it, its pidfd tells how it ended
+};
+
 class ProcessTable;
 class ProcessHandle;
 
@@ -57,6 +63,9 @@ class ProcessState {
   [[nodiscard]] LastClose last_close() const { return last_close_; }
   /// Started by us or reparented to us: its end is collected by us.
   [[nodiscard]] bool is_child() const { return is_child_; }
+  /// The kernel kills it when the last copy of pidfd() closes (CLONE_PIDFD_AUTOKILL): no copy goes
+  /// to anybody who might outlive us.
+  [[nodiscard]] bool is_autokilled() const { return is_autokilled_; }
   /// mark_exited() was called.
   [[nodiscard]] bool has_ended() const { return has_ended_; }
   /// How it ended; nothing while it runs. Kept for as long as anybody holds a handle.
@@ -81,6 +90,7 @@ class ProcessState {
   LastClose last_close_;
   Role role_ = Role::foreign;
   bool is_child_ = false;
+  bool is_autokilled_ = false;
   bool has_ended_ = false;
 };
 
@@ -146,7 +156,10 @@ class ProcessTable {
   /// the table shut down, everything (shutting_down).
   Result<ProcessHandle> open(sys::Pidfd pidfd);
   /// open() for a child of ours: clone3's pidfd, or an orphan that came to us.
-  Result<ProcessHandle> adopt_child(sys::Pidfd pidfd, UnitId unit, Role role);
+  /// by_kernel: made with CLONE_AUTOREAP and CLONE_PIDFD_AUTOKILL, `pidfd` being the descriptor
+  /// that clone3 gave.
+  Result<ProcessHandle> adopt_child(sys::Pidfd pidfd, UnitId unit, Role role,
+                                    Collected collected = Collected::by_us);
 
   /// Another handle on a process that is in the table; empty if it is not.
   [[nodiscard]] ProcessHandle find(ProcessId id);

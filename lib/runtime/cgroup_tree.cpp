@@ -21,6 +21,9 @@ std::string default_base_name(const Config& config) {
                                            std::hash<std::string>{}(config.runtime_directory)));
 }
 
+// On the group of a unit with KillOnManagerExit=: whoever finds it after us ends what is in it.
+constexpr std::string_view kDiesWithManager = "dies-with-manager";
+
 bool is_alone_in(const sys::CgroupMount& mount, const std::string& path) {
   const auto group = sys::CgroupDir::open(mount, path);
   if (!group) return false;
@@ -79,6 +82,28 @@ void CgroupTree::open() {
   inotify_watch_ = *std::move(watch);
   base_is_ours_ = base.path != *own;
   base_ = *std::move(group);
+  kill_marked(base_);
+}
+
+// What an earlier pidward was not to be outlived by, and was: its main processes are dead already,
+// of their trees this is the end.
+void CgroupTree::kill_marked(const sys::CgroupDir& group) {
+  const auto children = group.children();
+  for (const std::string& name : children ? *children : std::vector<std::string>{}) {
+    const auto child = group.open_child(name);
+    if (!child) continue;
+    if (!child->has_mark(kDiesWithManager)) {
+      kill_marked(*child);
+      continue;
+    }
+    const auto populated = child->populated();
+    if (!populated || !*populated) continue;
+    log(LogLevel::notice, fmt::format("Killing what an earlier pidward left in {}", child->path()));
+    if (Status killed = child->kill(core_.features); !killed) {
+      log(LogLevel::warning,
+          fmt::format("Cannot kill {}: {}", child->path(), killed.error().to_string()));
+    }
+  }
 }
 
 std::string CgroupTree::full_path(const Group& group) const {
@@ -102,6 +127,13 @@ Result<sys::CgroupDir> CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spe
   auto directory = sys::CgroupDir::create(*mount_, full_path(group));
   if (!directory) return std::move(directory).error().within("Cannot make the control group");
   PIDWARD_TRY(group.id, directory->id());
+  if (spec.settings.boolean(unit::Directive::KillOnManagerExit)) {
+    if (Status marked = directory->set_mark(kDiesWithManager); !marked) {
+      log_about(LogLevel::warning, spec, "no-mark",
+                fmt::format("Only the main process is sure to die with pidward: {}",
+                            marked.error().to_string()));
+    }
+  }
   const std::string events = directory->file_path() + "/cgroup.events";
   group.watch = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);
   if (group.watch < 0) {

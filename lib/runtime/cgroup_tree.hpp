@@ -89,6 +89,7 @@ class CgroupTree final : private DescriptorHandler {
   void descriptor_ready(int fd, std::uint32_t events) override;
   void group_changed(int watch);
   bool try_remove(UnitId unit, Group& group);
+  void kill_marked(const sys::CgroupDir& group);
   void forget(UnitId unit);
   [[nodiscard]] std::string full_path(const Group& group) const;
 

@@ -158,6 +158,8 @@ class Manager {
   [[nodiscard]] ProcessDetails details(const process::ProcessHandle& process) const;
   /// All processes in the table and in units' trees (or in one unit's), by pid.
   [[nodiscard]] std::vector<ProcessDetails> list_process_details(std::optional<UnitId> unit);
+  /// A pidfd to give away, which neither keeps the process nor kills it when it closes.
+  [[nodiscard]] Result<sys::Fd> pidfd_for_client(const process::ProcessHandle& process) const;
   /// Signals one process. Errors as may_act_on(); no such signal.
   Status signal_process(const process::ProcessHandle& process, int signal);
   /// Signals it and its descendants, each by pidfd; SIGKILL leaves none behind. Returns how many.

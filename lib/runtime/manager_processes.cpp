@@ -1,12 +1,12 @@
 // Processes by inode and leases, as clients ask for them.
 #include <algorithm>
 #include <csignal>
-#include <cstring>
 
 #include <fmt/core.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "process/process_name.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/manager_impl.hpp"
 #include "sys/proc.hpp"
@@ -14,25 +14,10 @@
 namespace pidward::runtime {
 namespace {
 
-/// pidfs's file handle type; its content is the inode number.
-constexpr std::int32_t kPidfsHandleType = 254;
-
 std::string join_words(const std::vector<std::string>& words) {
   std::string line;
   for (const std::string& word : words) line += (line.empty() ? "" : " ") + word;
   return line;
-}
-
-Result<sys::Pidfd> open_by_inode(ProcessId process) {
-  sys::PidfsHandle handle;
-  handle.type = kPidfsHandleType;
-  const std::uint64_t number = process.number();
-  handle.size = sizeof number;
-  std::memcpy(handle.bytes.data(), &number, sizeof number);
-  PIDWARD_TRY(sys::Pidfd pidfd, sys::Pidfd::from_handle(handle));
-  PIDWARD_TRY(const std::uint64_t inode, pidfd.inode());
-  if (inode != number) return Error(Errc::no_such_process, "The inode is another one's");
-  return pidfd;
 }
 
 WallTime started_at(std::uint64_t ticks_since_boot) {
@@ -96,7 +81,9 @@ Result<process::ProcessHandle> Manager::find_process(ProcessId process) {
   if (auto known = impl.table.find(process)) return known;
   if (!impl.features.has(sys::Feature::pidfs)) return unknown(process);
   Result<sys::Pidfd> found = unknown(process);
-  if (impl.features.has(sys::Feature::pidfs_handles)) found = open_by_inode(process);
+  if (impl.features.has(sys::Feature::pidfs_handles)) {
+    found = process::open_by_inode(process);
+  }
   for (const UnitId unit : found ? std::vector<UnitId>{} : impl.engine.units()) {
     for (sys::Pidfd& member : impl.tree.members(unit)) {
       const auto inode = member.inode();
@@ -289,6 +276,17 @@ UnitMeans Manager::means(UnitId unit) const {
     means.tree = "descendants";
   }
   means.manager_exit = "survive";
+  const auto spec = impl.engine.spec(unit);
+  if (!spec) return means;
+  const bool grouped = impl.groups.is_available();
+  if (!grouped && spec->settings.boolean(unit::Directive::PrivatePIDs)) {
+    means.tree = "pid-namespace";
+  }
+  if (spec->settings.boolean(unit::Directive::KillOnManagerExit)) {
+    means.manager_exit =
+        impl.features.has(sys::Feature::autokill) ? "autokill" : "parent-death-signal";
+    if (grouped) means.manager_exit += "+cgroup";
+  }
   return means;
 }
 
@@ -333,7 +331,33 @@ void Manager::Impl::stop_unit(UnitId unit, std::string_view kind, const std::str
 
 void Manager::Impl::last_lease_ended(UnitId unit, bool started) {
   update_reference(unit);
-  if (started) stop_unit(unit, "last-lease-ended", "The last lease on the unit ended");
+  const engine::UnitStatus status = engine.status(unit);
+  if (status.spec == nullptr) return;
+  const bool lives_by_lease = status.spec->settings.choice<unit::KillOnLastClose>(
+                                  unit::Directive::KillOnLastClose) != unit::KillOnLastClose::no;
+  const bool is_down = status.active == engine::ActiveState::inactive ||
+                       status.active == engine::ActiveState::failed;
+  // A start that has not begun is taken back; one that was not leased for is somebody else's.
+  if (lives_by_lease ? is_down && status.job && started : started) {
+    stop_unit(unit, "last-lease-ended", "The last lease on the unit ended");
+  } else if (lives_by_lease) {
+    post(engine::HoldersGone{unit});
+    drain();
+  }
+}
+
+Result<sys::Fd> Manager::pidfd_for_client(const process::ProcessHandle& process) const {
+  const sys::Pidfd& own = process->pidfd();
+  if (!process->is_autokilled()) {
+    PIDWARD_TRY(sys::Pidfd copy, own.duplicate());
+    return std::move(copy).release();
+  }
+  // A copy of the descriptor that keeps it alive would keep it alive beyond us.
+  PIDWARD_TRY(const pid_t pid, own.pid());
+  PIDWARD_TRY(sys::Pidfd other, sys::Pidfd::open(pid));
+  PIDWARD_TRY(const bool exists, own.exists());
+  if (!exists) return Error(Errc::no_such_process, "The process is gone");
+  return std::move(other).release();
 }
 
 }  // namespace pidward::runtime

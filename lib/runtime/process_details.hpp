@@ -33,9 +33,11 @@ struct ProcessDetails {
 
 /// The means that hold a unit's tree together, and how it dies with the manager. Words for `show`.
 struct UnitMeans {
-  /// "cgroup.kill", "cgroup-freeze" (freeze, signal each, thaw), "pid-namespace" or "descendants".
+  /// "cgroup.kill", "cgroup-freeze" (freeze, signal each, thaw), "pid-namespace" (PrivatePIDs=) or
+  /// "descendants".
   std::string tree;
-  /// KillOnManagerExit=: "survive", "autokill" or "parent-death-signal".
+  /// KillOnManagerExit=: "survive" (no), "autokill" or "parent-death-signal", the latter two with
+  /// "+cgroup" where the next pidward ends what is left in the unit's group.
   std::string manager_exit;
 };
 

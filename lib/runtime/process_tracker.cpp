@@ -16,7 +16,7 @@ constexpr std::chrono::milliseconds kParentGrace(500);
 
 }  // namespace
 
-/// A process that has ended and whose parent has not collected it yet.
+/// A process that has ended and that its parent, or its tracer, has not collected yet.
 struct ProcessTracker::Late {
   explicit Late(boost::asio::io_context& io) : timer(io) {}
   boost::asio::steady_timer timer;
@@ -31,9 +31,10 @@ ProcessTracker::~ProcessTracker() {
   for (const auto& [fd, tracked] : by_fd_) core_.watcher.remove(fd);
 }
 
-Result<ProcessId> ProcessTracker::add_child(sys::Pidfd pidfd, UnitId unit, process::Role role) {
+Result<ProcessId> ProcessTracker::add_child(sys::Pidfd pidfd, UnitId unit, process::Role role,
+                                            process::Collected collected) {
   PIDWARD_TRY(const process::ProcessHandle handle,
-              core_.table.adopt_child(std::move(pidfd), unit, role));
+              core_.table.adopt_child(std::move(pidfd), unit, role, collected));
   if (Status watched = watch(handle, true); !watched) {
     // A process that nobody can watch must not run.
     static_cast<void>(handle.send_signal(SIGKILL));
@@ -132,7 +133,16 @@ void ProcessTracker::look(int fd, bool parent_is_done) {
     finish(fd, {});
     return;
   }
-  if (!*status) return;
+  if (!*status) {
+    // Dead, and yet not to be collected by its parent: a tracer has to look first. It may take its
+    // time, and nothing hangs on that but how the process ended.
+    const auto ended = handle->pidfd().has_ended();
+    if (!ended || !*ended) return;
+    if (!parent_is_done) return wait_for_parent(fd);
+    core_.table.mark_exited(handle->id(), {});
+    finish(fd, {});
+    return;
+  }
   const bool can_still_be_told =
       !parent_is_done && core_.features.has(sys::Feature::pidfd_exit_info);
   if ((*status)->kind == ExitStatus::Kind::unknown && can_still_be_told) {

@@ -33,7 +33,8 @@ class ProcessTracker final : private DescriptorHandler {
   }
 
   /// A child we just made, or an orphan that came to us.
-  Result<ProcessId> add_child(sys::Pidfd pidfd, UnitId unit, process::Role role);
+  Result<ProcessId> add_child(sys::Pidfd pidfd, UnitId unit, process::Role role,
+                              process::Collected collected = process::Collected::by_us);
   /// A process that was found or announced. Tracked already: its role stays.
   Status add(const process::ProcessHandle& handle, UnitId unit, process::Role role);
   /// Waits on a process without holding it: for as long as somebody else has a handle. What is

@@ -121,6 +121,7 @@ Result<std::unique_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
   if (!request.spec->settings.words(Directive::PassEnvironment).empty()) {
     request.daemon_environment = own_environment();
   }
+  request.autokill = core_.features.has(sys::Feature::autokill);
   request.extra_environment = effect.environment;
   request.extra_environment.push_back("INVOCATION_ID=" + effect.invocation.to_string());
   if (effect.pass_notify_socket) {
@@ -235,14 +236,16 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
     where.procs_file = group.file_path() + "/cgroup.procs";
   }
   parts_.groups.note_joined(effect.unit);
+  const auto collected =
+      compiled.plan->is_autokilled() ? process::Collected::by_kernel : process::Collected::by_us;
   auto child = spawner_.spawn(std::move(compiled.plan), std::move(where));
   if (!child) {
     fail(effect, exec::ExitCode::none, std::move(child).error().within("Cannot make a process"));
     return;
   }
   const int pid = child->pid();
-  auto process =
-      parts_.tracker.add_child(std::move(child->pidfd()), effect.unit, role_of(effect.role));
+  auto process = parts_.tracker.add_child(std::move(child->pidfd()), effect.unit,
+                                          role_of(effect.role), collected);
   if (!process) {
     fail(effect, exec::ExitCode::none, std::move(process).error());
     return;

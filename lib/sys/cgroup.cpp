@@ -320,6 +320,18 @@ Status CgroupDir::write(const std::string& file, std::string_view text) const {
   return written;
 }
 
+// By path: the descriptor is O_PATH, which attributes are refused through.
+Status CgroupDir::set_mark(std::string_view name) const {
+  const std::string attribute = fmt::format("user.pidward.{}", name);
+  return checked_status(call(SYS_setxattr, file_path_.c_str(), attribute.c_str(), "1", 1, 0),
+                        "Cannot mark a cgroup");
+}
+
+bool CgroupDir::has_mark(std::string_view name) const {
+  const std::string attribute = fmt::format("user.pidward.{}", name);
+  return call(SYS_getxattr, file_path_.c_str(), attribute.c_str(), nullptr, 0) >= 0;
+}
+
 bool CgroupDir::is_writable() const {
   return call(SYS_faccessat, get(), ".", W_OK) == 0 &&
          call(SYS_faccessat, get(), "cgroup.procs", W_OK) == 0;

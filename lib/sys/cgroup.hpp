@@ -98,6 +98,11 @@ class CgroupDir {
   /// An interface file of this group ("memory.max").
   [[nodiscard]] Result<std::string> read(const std::string& file) const;
   [[nodiscard]] Status write(const std::string& file, std::string_view text) const;
+  /// Leaves a mark on the group that lasts as long as the group: an extended attribute
+  /// "user.pidward.NAME". Marking twice is once.
+  [[nodiscard]] Status set_mark(std::string_view name) const;
+  /// Whether it has that mark. A kernel without such attributes says no.
+  [[nodiscard]] bool has_mark(std::string_view name) const;
   /// Whether we may make groups and move processes here, tried with access(2) on the directory and
   /// cgroup.procs.
   [[nodiscard]] bool is_writable() const;

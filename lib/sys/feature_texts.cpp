@@ -48,7 +48,10 @@ constexpr std::array<FeatureText, kFeatureCount> kTexts{{
      "Memory pressure is not watched.", false},
     {Feature::autokill, "autokill", "7.1, or pidward's patches on 6.1",
      "The kernel kills a process when the last descriptor it was started with closes.",
-     "pidward does it when the last handle closes, and pidward-init when pidward is gone.", false},
+     "pidward does it when the last handle closes; with KillOnManagerExit= the parent-death signal "
+     "and "
+     "the next pidward do it when pidward is gone.",
+     false},
 }};
 
 constexpr bool texts_are_in_order() {

@@ -47,6 +47,10 @@ enum class KillMode : std::uint8_t { control_group, process, mixed, none };
 inline constexpr std::array<std::string_view, 4> kKillModeNames{"control-group", "process", "mixed",
                                                                 "none"};
 
+enum class KillOnLastClose : std::uint8_t { no, main, control_group };
+inline constexpr std::array<std::string_view, 3> kKillOnLastCloseNames{"no", "main",
+                                                                       "control-group"};
+
 enum class TimeoutFailureMode : std::uint8_t { terminate, abort, kill };
 inline constexpr std::array<std::string_view, 3> kTimeoutFailureModeNames{"terminate", "abort",
                                                                           "kill"};

@@ -15,5 +15,5 @@ install(FILES config/dbus/org.pidward1.conf DESTINATION ${CMAKE_INSTALL_DATADIR}
 
 install(FILES packaging/man/pidward.8 packaging/man/pidward-init.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 install(FILES packaging/man/pidwardctl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-install(FILES packaging/man/pidward.yaml.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
+install(FILES packaging/man/pidward.yaml.5 packaging/man/pidward.directives.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
 install(FILES packaging/completions/pidwardctl DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)

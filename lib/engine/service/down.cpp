@@ -17,7 +17,7 @@ void ServiceMachine::enter_dead(MachineContext& c, ServiceResult result) {
   const bool restarts = !stop_wanted_ && shall_restart(settings, status_.result, main_exit());
   const bool direct = restarts && settings.choice<unit::RestartMode>(Directive::RestartMode) ==
                                       unit::RestartMode::direct;
-  const auto mode = settings.choice<unit::KillMode>(Directive::KillMode);
+  const auto mode = kill_mode(c);
   const bool leaves = mode == unit::KillMode::process || mode == unit::KillMode::none;
   if (!tree_empty_ && leaves) {
     c.log(LogLevel::notice, "service-left-behind",

@@ -135,6 +135,14 @@ void ServiceMachine::on(MachineContext& c, const BusNameChanged& event) {
   happen(c, event.owned ? Happening::name_owned : Happening::name_lost);
 }
 
+void ServiceMachine::on(MachineContext& c, const HoldersGone& /*event*/) {
+  if (c.settings().choice<unit::KillOnLastClose>(Directive::KillOnLastClose) ==
+      unit::KillOnLastClose::no) {
+    return;
+  }
+  happen(c, Happening::unheld);
+}
+
 /// The main process is gone: `status`, or it never ran because its spawn failed.
 void ServiceMachine::main_ended(MachineContext& c, const ExitStatus& status, bool never_ran) {
   const bool is_oneshot = service_type(c.settings()) == unit::ServiceType::oneshot;

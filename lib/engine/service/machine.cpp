@@ -281,7 +281,9 @@ void ServiceMachine::carry_out(MachineContext& c, Deed what, const News& news) {
       return stage_timeout(c);
     case Deed::stage_progress:
       // A command that our own signal ended did not fail.
-      if (news.ended.list == Directive::ExecStart || !news.status.is_signal()) note(news.result);
+      if ((news.ended.list == Directive::ExecStart && !let_go_) || !news.status.is_signal()) {
+        note(news.result);
+      }
       return stage_progress(c);
     case Deed::stage_newcomer:
       return signal_stage(c);
@@ -295,6 +297,11 @@ void ServiceMachine::carry_out(MachineContext& c, Deed what, const News& news) {
       return watchdog_missed(c);
     case Deed::runtime_over:
       return runtime_over(c);
+    case Deed::let_go:
+      return let_go(c);
+    case Deed::let_go_of_wait:
+      stop_is_restart_ = false;
+      return cancel_restart(c);
   }
 }
 

@@ -22,6 +22,8 @@
 // - A command of ExecCondition= that cannot be run fails the start; only what it says itself skips.
 // - A main process whose end nobody can tell us (not our child, on an old kernel) ended well.
 // - A start that a person asks for while the restart delay runs cuts the delay short.
+// - The end of the last lease (KillOnLastClose=) is a stop without ExecStop=: nobody is left to
+// ask.
 //
 // Two things are never assumed: that answers come in order (an exit may precede the news of the
 // spawn it belongs to), and that a process that was asked for exists (a signal is sent again to who
@@ -120,6 +122,7 @@ class ServiceMachine final : public Machine {
   void on(MachineContext& c, const MainProcessFound& event);
   void on(MachineContext& c, const MainProcessMissing& event);
   void on(MachineContext& c, const BusNameChanged& event);
+  void on(MachineContext& c, const HoldersGone& event);
   void main_ended(MachineContext& c, const ExitStatus& status, bool never_ran);
   void control_ended(MachineContext& c, const ExitStatus& status, bool never_ran);
   void forget_early();
@@ -170,6 +173,8 @@ class ServiceMachine final : public Machine {
   void abort_reload(MachineContext& c, ServiceResult result);
   void begin_stop_commands(MachineContext& c);
   void stop_by_notify(MachineContext& c);
+  void let_go(MachineContext& c);
+  [[nodiscard]] unit::KillMode kill_mode(MachineContext& c) const;
   void enter_stage(MachineContext& c, Phase stage, ServiceResult result);
   void stop_waiting(MachineContext& c, bool final);
   [[nodiscard]] Progress look(MachineContext& c, Phase stage) const;
@@ -211,6 +216,7 @@ class ServiceMachine final : public Machine {
   bool bus_owned_ = false;
   bool stop_wanted_ = false;      ///< by a job: no automatic restart
   bool stop_is_restart_ = false;  ///< RestartKillSignal= counts
+  bool let_go_ = false;           ///< by its last holder: KillOnLastClose= beats KillMode=
   bool signalled_ = false;        ///< the current stage sent its signal
   bool cleared_hard_ = false;
   bool counts_restarts_ = false;  ///< the next start is an automatic one

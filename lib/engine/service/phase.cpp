@@ -160,6 +160,8 @@ std::string_view to_string(Happening happening) {
       return "name-owned";
     case name_lost:
       return "name-lost";
+    case unheld:
+      return "unheld";
   }
   return "?";
 }

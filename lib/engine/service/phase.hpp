@@ -68,8 +68,9 @@ enum class Happening : std::uint8_t {
   main_missing,
   name_owned,
   name_lost,
+  unheld,  ///< the last lease ended, and KillOnLastClose= says something
 };
-inline constexpr std::size_t kHappenings = 20;
+inline constexpr std::size_t kHappenings = 21;
 
 /// What is done about it.
 enum class Deed : std::uint8_t {
@@ -117,6 +118,8 @@ enum class Deed : std::uint8_t {
   restart_now,
   watchdog_missed,
   runtime_over,
+  let_go,         ///< unheld: to its end, without ExecStop=
+  let_go_of_wait  ///< unheld: no restart
 };
 
 /// The table.

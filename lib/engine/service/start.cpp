@@ -31,7 +31,7 @@ void ServiceMachine::begin(MachineContext& c, std::uint32_t leftovers) {
   lost_result_ = ServiceResult::success;
   tree_empty_ = leftovers == 0;
   main_known_ = main_exited_ = bus_owned_ = false;
-  stop_wanted_ = stop_is_restart_ = cleared_hard_ = false;
+  stop_wanted_ = stop_is_restart_ = cleared_hard_ = let_go_ = false;
   counts_restarts_ = restart_is_due_ = false;
   idle_type_ = service_type(c.settings()) == ServiceType::idle;
   if (leftovers > 0 && deal_with_leftovers(c, leftovers)) return;

@@ -41,6 +41,30 @@ void ServiceMachine::stop_by_notify(MachineContext& c) {
   stage_progress(c);
 }
 
+/// The last lease is gone, and no restart brings the service back.
+void ServiceMachine::let_go(MachineContext& c) {
+  c.log(LogLevel::notice, "service-unheld", "The last lease on the service ended", main_.process);
+  if (phase_ == Phase::running_find) note(lost_result_);
+  let_go_ = stop_wanted_ = true;
+  stop_is_restart_ = false;
+  enter_stage(c, Phase::stop_sigterm, ServiceResult::success);
+}
+
+/// KillMode=, or what KillOnLastClose= makes of it.
+KillMode ServiceMachine::kill_mode(MachineContext& c) const {
+  const auto usual = c.settings().choice<KillMode>(Directive::KillMode);
+  if (!let_go_) return usual;
+  switch (c.settings().choice<unit::KillOnLastClose>(Directive::KillOnLastClose)) {
+    case unit::KillOnLastClose::no:
+      return usual;
+    case unit::KillOnLastClose::main:
+      return KillMode::process;
+    case unit::KillOnLastClose::control_group:
+      return KillMode::control_group;
+  }
+  return usual;
+}
+
 /// Begins a killing stage; one with nobody to wait for is passed over.
 void ServiceMachine::enter_stage(MachineContext& c, Phase stage, ServiceResult result) {
   note(result);
@@ -63,7 +87,7 @@ void ServiceMachine::enter_stage(MachineContext& c, Phase stage, ServiceResult r
 /// Whom does this stage still wait for?
 ServiceMachine::Progress ServiceMachine::look(MachineContext& c, Phase stage) const {
   if (main_.in_flight || control_.in_flight) return Progress::waiting;
-  const auto mode = c.settings().choice<KillMode>(Directive::KillMode);
+  const auto mode = kill_mode(c);
   const bool known = main_.exists() || control_.exists();
   const bool last = stage == Phase::stop_sigkill || stage == Phase::final_sigkill;
   switch (mode) {
@@ -91,7 +115,7 @@ void ServiceMachine::leave_stage(MachineContext& c, Phase stage) {
 /// Sends the signal of the current stage to those whom KillMode= names.
 void ServiceMachine::signal_stage(MachineContext& c) {
   const auto& settings = c.settings();
-  const auto mode = settings.choice<KillMode>(Directive::KillMode);
+  const auto mode = kill_mode(c);
   if (mode == KillMode::none) return;
   const bool last = phase_ == Phase::stop_sigkill || phase_ == Phase::final_sigkill;
   const bool aborting = phase_ == Phase::stop_watchdog || phase_ == Phase::final_watchdog;
@@ -100,7 +124,9 @@ void ServiceMachine::signal_stage(MachineContext& c) {
   kill.whom = everybody ? KillWhom::all : KillWhom::main_and_control;
   kill.signal = last       ? signal_of(settings, Directive::FinalKillSignal, SIGKILL)
                 : aborting ? signal_of(settings, Directive::WatchdogSignal, SIGABRT)
-                           : stop_signal(settings, stop_is_restart_);
+                : let_go_
+                    ? signal_of(settings, Directive::LastCloseSignal, stop_signal(settings, false))
+                    : stop_signal(settings, stop_is_restart_);
   kill.also_continue = kill.signal != SIGKILL && kill.signal != SIGCONT;
   kill.also_hangup = !last && !aborting && settings.boolean(Directive::SendSIGHUP);
   signalled_ = true;

@@ -147,6 +147,10 @@ constexpr Rule kRules[] = {
     {Happening::name_lost, Deed::nothing,
      kDown | kBeforeStart | kFinding | kReloading | kStages | kStopping |
          only(start, start_post, running_find, exited)},
+
+    {Happening::unheld, Deed::let_go, kBeforeStart | kStarting | kUp | kReloading},
+    {Happening::unheld, Deed::let_go_of_wait, only(auto_restart)},
+    {Happening::unheld, Deed::nothing, kStages | kStopping | only(dead, failed)},
 };
 
 using Table = std::array<std::array<Deed, kHappenings>, kPhases>;
@@ -177,7 +181,7 @@ consteval bool every_pair_once() {
 }
 
 static_assert(static_cast<std::size_t>(auto_restart) + 1 == kPhases);
-static_assert(static_cast<std::size_t>(Happening::name_lost) + 1 == kHappenings);
+static_assert(static_cast<std::size_t>(Happening::unheld) + 1 == kHappenings);
 static_assert(every_pair_once(), "a phase and a happening without a deed, or with two");
 
 constexpr Table kTable = make_table();

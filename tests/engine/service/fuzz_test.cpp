@@ -28,6 +28,10 @@ class Chaos {
     service_.set(Directive::SendSIGKILL, pick(4) != 0);
     service_.set(Directive::RemainAfterExit, pick(2) == 0);
     service_.context.jobs_are_idle = pick(2) == 0;
+    // One life in three hangs on leases, so that the others go as far as they can.
+    if (seed % 3 == 0) {
+      service_.set(Directive::KillOnLastClose, static_cast<std::int64_t>(1 + seed % 2));
+    }
     if (pick(2) == 0) service_.set(Directive::PIDFile, std::string("/run/x.pid"));
     if (pick(2) == 0) service_.set(Directive::WatchdogSec, Duration(seconds(9)));
     if (pick(2) == 0) service_.set(Directive::RuntimeMaxSec, Duration(seconds(90)));
@@ -37,6 +41,7 @@ class Chaos {
 
   void step() {
     service_.context.clear();
+    if (++steps_ % 40 == 39) service_.event(HoldersGone{service_.context.id()});
     act();
     for (const Spawn& spawn : service_.context.all<Spawn>()) {
       open_.push_back(spawn);
@@ -184,6 +189,7 @@ class Chaos {
   }
 
   std::mt19937 random_;
+  int steps_ = 0;
   Service service_;
   std::vector<Spawn> open_;   ///< not answered
   std::vector<Spawn> alive_;  ///< not ended
