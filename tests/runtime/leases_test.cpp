@@ -2,9 +2,13 @@
 // manager's process too, and are collected by it.
 #include <algorithm>
 #include <csignal>
+#include <future>
+#include <thread>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "manager_fixture.hpp"
@@ -32,10 +36,18 @@ class LeasesTest : public ManagerTest {
     return *std::move(answer);
   }
   UnitId id(const std::string& unit) { return status(unit).id; }
-  static test::Program sleeper() {
+  test::Program sleeper() {
     auto program = test::Program::start({{"/bin/sleep", "1000"}, {}, {}, {}, {}});
     EXPECT_TRUE(program);
+    started_.push_back(*program->pidfd().duplicate());
     return *std::move(program);
+  }
+  void TearDown() override {
+    for (const sys::Pidfd& program : started_) {
+      static_cast<void>(program.send_signal(SIGKILL));
+      run_until([&] { return !*program.exists(); });
+    }
+    ManagerTest::TearDown();
   }
   process::ProcessHandle open(const test::Program& program) {
     auto copy = program.pidfd().duplicate();
@@ -43,6 +55,8 @@ class LeasesTest : public ManagerTest {
     EXPECT_TRUE(handle) << handle.error().to_string();
     return *std::move(handle);
   }
+
+  std::vector<sys::Pidfd> started_;
 };
 
 TEST_F(LeasesTest, AUnitThatALeaseStartedStopsWithIt) {
@@ -156,6 +170,64 @@ TEST_F(LeasesTest, WhatMayNotBeLeasedIsRefusedWithAReason) {
   EXPECT_TRUE(manager_->list_leases().empty());
   auto file = sys::make_memfd("no pidfd");
   EXPECT_EQ(manager_->open_process(*std::move(file)).error().code(), Errc::invalid_argument);
+}
+
+TEST_F(LeasesTest, ThreadsAndKernelThreadsAreRefused) {
+  // PIDFD_THREAD, which kernels before 6.9 refuse.
+  std::promise<void> over;
+  std::promise<pid_t> told;
+  std::thread lives([&] {
+    told.set_value(static_cast<pid_t>(::syscall(SYS_gettid)));
+    over.get_future().wait();
+  });
+  const long pidfd = ::syscall(SYS_pidfd_open, told.get_future().get(), sys::uapi::kPidfdThread);
+  if (pidfd >= 0) {
+    const auto refused = manager_->open_process(sys::Fd(sys::adopt_fd, static_cast<int>(pidfd)));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Errc::invalid_argument);
+    EXPECT_NE(refused.error().message().find("thread"), std::string::npos);
+  }
+  over.set_value();
+  lives.join();
+  // The parent of all kernel threads, where we see it.
+  const auto kernel = manager_->open_process_by_pid(2);
+  if (kernel && manager_->details(*kernel).arguments.empty()) {
+    EXPECT_EQ(manager_->lease_process(*kernel, kKill, {}).error().code(), Errc::not_supported);
+    EXPECT_EQ(manager_->signal_process(*kernel, SIGKILL).error().code(), Errc::not_supported);
+  }
+}
+
+TEST_F(LeasesTest, WithoutDescriptorsNothingIsLeasedAndNothingHappens) {
+  test::Program program = sleeper();
+  const process::ProcessHandle process = open(program);
+  start("s.service");
+  wait_for("s.service", ActiveState::active);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  // No number above those in use can be given out; those below are taken.
+  std::vector<sys::Fd> fill;
+  for (;;) {
+    auto copy = process->pidfd().duplicate();
+    if (!copy) break;
+    if (fill.empty()) {
+      rlimit low = before;
+      low.rlim_cur = static_cast<rlim_t>(copy->get()) + 64;
+      ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+    }
+    fill.push_back(std::move(*copy).release());
+  }
+  for (int i = 0; i < 3; ++i) {
+    const auto refused = manager_->lease_process(process, kKill, {});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().sys_errno(), EMFILE) << refused.error().to_string();
+  }
+  EXPECT_TRUE(manager_->list_leases().empty());
+  fill.clear();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_FALSE(*program.pidfd().has_ended());
+  EXPECT_EQ(manager_->details(process).last_close.action, LastClose::Action::none);
+  EXPECT_EQ(status("s.service").active, ActiveState::active);
+  EXPECT_TRUE(manager_->lease_process(process, {}, {}));
 }
 
 TEST_F(LeasesTest, AUnitStopsWhenTheProcessItIsBoundToEnds) {
