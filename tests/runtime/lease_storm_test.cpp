@@ -212,6 +212,7 @@ TEST_F(LeaseStormTest, WhateverLostItsLastHolderIsGoneAndNothingElseIs) {
   }
   start_manager();
   start(fmt::format("u{}.service", units));  // held by nobody, so nobody's to kill
+  wait_for(fmt::format("u{}.service", units), ActiveState::active);
   const std::size_t descriptors = test::open_descriptors();
   for (int i = 0; i < 24; ++i) add_holder();
 
