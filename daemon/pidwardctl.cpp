@@ -1,8 +1,10 @@
 // pidwardctl: the command line. Reads the arguments; the verbs are in ctl/.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <map>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
@@ -32,7 +34,8 @@ constexpr Verb kVerbs[] = {
     {"show", ctl::run_show, "Show properties of units, or of the manager"},
     {"cat", ctl::run_cat, "Show the files of units"},
     {"logs", ctl::run_logs, "Show the log of units; -f follows"},
-    {"ps", ctl::run_ps, "List processes with unit, inode and role"},
+    {"ps", ctl::run_ps, "List processes with unit, inode and role; --tree by parent"},
+    {"run", ctl::run_run, "Run a command as a unit of its own"},
     {"start", ctl::run_jobs, "Start units"},
     {"stop", ctl::run_jobs, "Stop units"},
     {"restart", ctl::run_jobs, "Restart units, starting those that do not run"},
@@ -56,6 +59,7 @@ constexpr Verb kVerbs[] = {
     {"unmask", ctl::run_unit_files, "Undo that"},
     {"link", ctl::run_unit_files, "Make unit files from elsewhere known"},
     {"revert", ctl::run_unit_files, "Go back to the vendor's files"},
+    {"set-property", ctl::run_set_property, "Change settings of a unit while it is loaded"},
     {"edit", ctl::run_edit, "Edit a drop-in of a unit, or with --full the whole file"},
     {"get-default", ctl::run_default_target, "Show what is started at first"},
     {"set-default", ctl::run_default_target, "Change what is started at first"},
@@ -89,7 +93,8 @@ void add_options(CLI::App& app, Options& o, bool& system, bool& no_pager, std::s
   app.add_flag("--force", o.force, "Replace links that are in the way");
   app.add_flag("--no-reload", o.no_reload, "Do not reload the daemon after changing links");
   app.add_option("--preset-mode", o.preset_mode, "full, enable-only or disable-only");
-  app.add_option("-p,--property", o.properties, "Show these properties only")
+  app.add_option("-p,--property", o.properties,
+                 "Show these properties only; with run: a setting of the unit, Directive=Value")
       ->allow_extra_args(false);
   app.add_flag("--value", o.value, "Show values without names");
   app.add_flag("-a,--all", o.all, "Show everything, also what is inactive or empty");
@@ -103,6 +108,11 @@ void add_options(CLI::App& app, Options& o, bool& system, bool& no_pager, std::s
   app.add_flag("--before", o.before, "Show units that are ordered after the unit");
   app.add_option("-s,--signal", o.signal, "Signal to send, by name or number");
   app.add_option("--kill-whom,--kill-who", o.kill_whom, "main, control or all");
+  app.add_flag("--tree", o.tree, "Show processes below their parents");
+  app.add_option("--unit", o.unit, "Name of the unit that run makes");
+  app.add_option("--description", o.description, "Its description; the command when left out");
+  app.add_flag("--pipe", o.pipe, "Give the command our own standard input, output and error");
+  app.add_flag("--collect", o.collect, "Forget the unit when it has ended, also when it failed");
   app.add_flag("-l,--full", o.full, "Do not shorten; with edit: the whole file");
   app.add_flag("--no-legend", o.no_legend, "Without header and footer");
   app.add_flag("--plain", o.plain, "Without dots and lines");
@@ -111,6 +121,41 @@ void add_options(CLI::App& app, Options& o, bool& system, bool& no_pager, std::s
   app.add_option("-o,--output", output, "json, as --json");
   app.add_flag("--no-pager", no_pager, "Accepted; output is never paged");
   app.add_flag("--no-color", o.no_color, "Without colours (also $NO_COLOR)");
+}
+
+/// How many names stand between a verb and the command it runs; nothing for other verbs.
+std::optional<unsigned> names_before_command(std::string_view verb) {
+  if (verb == "run") return 0;
+  return std::nullopt;
+}
+
+/// The arguments with "--" in front of the command of `run`, if the person left it out: what
+/// follows belongs to the command.
+std::vector<std::string> separate_command(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  std::optional<unsigned> names;
+  bool verb_seen = false;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (word == "--") return arguments;
+    if (word.starts_with('-') && word.size() > 1) {
+      const CLI::Option* option = app.get_option_no_throw(word);
+      const bool takes_next = option != nullptr && option->get_items_expected_min() > 0;
+      if (takes_next) ++i;
+      continue;
+    }
+    if (!verb_seen) {
+      verb_seen = true;
+      names = names_before_command(word);
+      if (!names) return arguments;
+    } else if (*names == 0) {
+      arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(i), "--");
+      return arguments;
+    } else {
+      --*names;
+    }
+  }
+  return arguments;
 }
 
 int run(int argc, char** argv) {
@@ -125,7 +170,9 @@ int run(int argc, char** argv) {
   app.add_option("VERB", options.verb, "What to do; list-units when left out");
   app.add_option("NAMES", options.names, "Units, files, jobs or assignments");
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = separate_command(app, argc, argv);
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? ctl::kSuccess : ctl::kFailure;

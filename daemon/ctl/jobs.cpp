@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 
 #include "bus/object_path.hpp"
+#include "ctl/job_waiter.hpp"
 #include "ctl/verbs.hpp"
 #include "unit/name.hpp"
 #include "unit/value_names.hpp"
@@ -15,7 +16,6 @@ namespace pidward::ctl {
 namespace {
 
 using std::chrono::milliseconds;
-constexpr auto kPatience = milliseconds(3000);
 constexpr auto kRepeat = milliseconds(15000);
 
 struct VerbMethod {
@@ -39,100 +39,6 @@ const VerbMethod& method_of(const std::string& verb) {
     if (verb == method.verb) return method;
   }
   return kMethods[0];
-}
-
-/// Jobs that were asked for, and how those ended that did.
-struct Pending {
-  std::map<std::string, std::string> waiting;              ///< job path → unit
-  std::vector<std::pair<std::string, std::string>> ended;  ///< unit, result
-  std::map<std::string, std::string> early;  ///< ended before the reply that named them
-};
-
-void job_removed(Pending& pending, sd_bus_message* message) {
-  if (sd_bus_message_is_signal(message, bus::kManagerInterface, "JobRemoved") <= 0) return;
-  bus::Reader in(message);
-  in.u();
-  const std::string path = in.o();
-  const std::string unit = in.s();
-  const std::string result = in.s();
-  const auto found = pending.waiting.find(path);
-  if (found == pending.waiting.end()) {
-    pending.early[path] = result;
-    return;
-  }
-  pending.ended.emplace_back(found->second, result);
-  pending.waiting.erase(found);
-}
-
-std::string process_line(Session& session, const std::string& unit) {
-  const auto answer = session.client().manager(
-      "ListProcesses", [&](bus::Writer& out) { out.as(std::vector<std::string>{unit}); });
-  if (!answer) return {};
-  bus::Reader in(answer->get());
-  const bus::Data rows = bus::read_data(in);
-  std::string text;
-  for (const bus::Data& row : rows.items) {
-    if (text.size() > 200) return text + ", \u2026";
-    text +=
-        fmt::format("{}{} ({})", text.empty() ? "" : ", ", row.items[1].number, row.items[5].text);
-  }
-  return text;
-}
-
-/// "waiting for web.service: start job, activating (start-pre), processes 4711 (sleep 60)".
-void show_what_is_waited_for(Session& session, const Pending& pending) {
-  const auto answer = session.client().manager("ListJobs");
-  if (!answer) return;
-  bus::Reader in(answer->get());
-  const bus::Data jobs = bus::read_data(in);
-  for (const bus::Data& job : jobs.items) {
-    const bool ours = pending.waiting.count(job.items[4].text) > 0;
-    const bool running = job.items[3].text == "running";
-    // Ours may be waiting for others, which are then what everybody waits for.
-    if (!ours && !running) continue;
-    const std::string& unit = job.items[1].text;
-    const std::string path = job.items[5].text;
-    const auto state = session.client().property(path, bus::kUnitInterface, "SubState");
-    const std::string processes = process_line(session, unit);
-    fmt::print(stderr, "Waiting for {}: {} job is {}, {}{}{}\n", unit, job.items[2].text,
-               job.items[3].text, state ? state->text : "unknown",
-               processes.empty() ? "" : ", processes ", processes);
-  }
-}
-
-std::string_view sentence_of(const std::string& result) {
-  if (result == "canceled") return "was canceled.";
-  if (result == "timeout") return "timed out.";
-  if (result == "dependency") return "failed because a dependency failed.";
-  if (result == "invalid") return "is not possible: the unit is not active, cannot reload.";
-  if (result == "assert") return "failed: an assertion of the unit does not hold.";
-  if (result == "unsupported") return "is not possible for this kind of unit on this system.";
-  if (result == "collected") return "was dropped: the unit is needed no more.";
-  if (result == "once") return "is not possible: the unit was started once already.";
-  return "failed.";
-}
-
-int wait_for_jobs(Session& session, Pending& pending, const VerbMethod& method) {
-  milliseconds patience = session.options().quiet ? kRepeat * 1000 : kPatience;
-  auto deadline = std::chrono::steady_clock::now() + patience;
-  while (!pending.waiting.empty()) {
-    const auto left = std::max(milliseconds(0), std::chrono::duration_cast<milliseconds>(
-                                                    deadline - std::chrono::steady_clock::now()));
-    const auto came = session.client().process(left);
-    if (!came) return report(came.error());
-    if (std::chrono::steady_clock::now() < deadline) continue;
-    show_what_is_waited_for(session, pending);
-    deadline = std::chrono::steady_clock::now() + kRepeat;
-  }
-  int status = kSuccess;
-  for (const auto& [unit, result] : pending.ended) {
-    if (result == "done" || result == "skipped") continue;
-    status = kFailure;
-    if (session.options().quiet) continue;
-    complain(fmt::format("The {} job for {} {}", method.noun, unit, sentence_of(result)));
-    if (result == "failed" || result == "timeout") explain_failure(session, unit);
-  }
-  return status;
 }
 
 /// After the job: what the loader said about the file, and whether the file has changed since.
@@ -171,7 +77,7 @@ int wait_until_inactive(Session& session, const std::vector<std::string>& units)
   return status;
 }
 
-std::optional<int> queue(Session& session, Pending& pending, const VerbMethod& method,
+std::optional<int> queue(Session& session, JobWaiter& waiter, const VerbMethod& method,
                          const std::string& unit) {
   const std::string mode =
       session.options().verb == "isolate" ? "isolate" : session.options().job_mode;
@@ -185,13 +91,7 @@ std::optional<int> queue(Session& session, Pending& pending, const VerbMethod& m
     }
     return code;
   }
-  const std::string path = bus::Reader(answer->get()).o();
-  const auto early = pending.early.find(path);
-  if (early != pending.early.end()) {
-    pending.ended.emplace_back(unit, early->second);
-  } else {
-    pending.waiting[path] = unit;
-  }
+  waiter.add(bus::Reader(answer->get()).o(), unit);
   return std::nullopt;
 }
 
@@ -199,23 +99,21 @@ std::optional<int> queue(Session& session, Pending& pending, const VerbMethod& m
 
 int change_units(Session& session, const std::string& verb, const std::vector<std::string>& names) {
   const VerbMethod& method = method_of(verb);
-  Pending pending;
+  JobWaiter waiter(session);
   if (!session.options().no_block) {
-    const Status watching = session.client().subscribe(
-        [&pending](sd_bus_message* message) { job_removed(pending, message); });
-    if (!watching) return report(watching.error());
+    if (const Status watching = waiter.watch(); !watching) return report(watching.error());
   }
   int status = kSuccess;
   std::vector<std::string> accepted;
   for (const std::string& unit : names) {
-    if (const auto failed = queue(session, pending, method, unit)) {
+    if (const auto failed = queue(session, waiter, method, unit)) {
       status = *failed;
     } else {
       accepted.push_back(unit);
     }
   }
   if (!session.options().no_block) {
-    const int waited = wait_for_jobs(session, pending, method);
+    const int waited = waiter.wait(method.noun);
     if (waited != kSuccess) status = waited;
   }
   if (!session.options().quiet && verb != "stop") {

@@ -53,8 +53,10 @@ bool matches(const std::string& name, const std::vector<std::string>& patterns) 
          });
 }
 
+}  // namespace
+
 std::optional<bus::Data> ask(Session& session, const char* method, int& status,
-                             const std::function<void(bus::Writer&)>& fill = {}) {
+                             const std::function<void(bus::Writer&)>& fill) {
   const auto answer = session.client().manager(method, fill);
   if (!answer) {
     status = report(answer.error());
@@ -82,8 +84,6 @@ void print_rows(const std::vector<const char*>& keys, const std::vector<const bu
 void legend(const Session& session, std::size_t count, const char* noun) {
   if (!session.options().no_legend) fmt::print("\n{} {} listed.\n", count, noun);
 }
-
-}  // namespace
 
 int run_list_units(Session& session) {
   const Options& options = session.options();
@@ -289,33 +289,6 @@ int run_list_dependencies(Session& session) {
     fmt::print("{}\n", name);
     walk(state, name, "", 0);
   }
-  return status;
-}
-
-int run_ps(Session& session) {
-  int status = kSuccess;
-  const std::vector<std::string> names = session.unit_names(status);
-  if (names.empty() && !session.options().names.empty())
-    return status == kSuccess ? kFailure : status;
-  const auto answer =
-      ask(session, "ListProcesses", status, [&](bus::Writer& out) { out.as(names); });
-  if (!answer) return status;
-  std::vector<const bus::Data*> rows;
-  for (const bus::Data& row : answer->items) rows.push_back(&row);
-  if (session.options().json) {
-    print_rows({"process", "pid", "parent", "unit", "role", "command"}, rows);
-    return status;
-  }
-  Table table(session, {"PROCESS", "PID", "UNIT", "ROLE", "COMMAND"});
-  for (const bus::Data* row : rows) {
-    table.add({{std::to_string(row->items[0].number)},
-               {std::to_string(row->items[1].number)},
-               {row->items[3].text},
-               {row->items[4].text},
-               {row->items[5].text}});
-  }
-  table.print();
-  legend(session, rows.size(), "processes");
   return status;
 }
 

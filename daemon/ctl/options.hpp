@@ -37,6 +37,14 @@ struct Options {
   std::string signal = "SIGTERM";
   std::string kill_whom = "all";
 
+  bool tree = false;
+
+  std::string unit;
+  std::string description;
+  bool pipe = false;
+  bool collect = false;
+  bool hold = false;
+
   bool full = false;
   bool no_legend = false;
   bool plain = false;

@@ -1,7 +1,10 @@
 // The verbs, by subject. Each returns the exit code.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ctl/session.hpp"
@@ -39,6 +42,20 @@ int run_is_system_running(Session& session);
 int run_exit(Session& session);
 
 int run_verify(Session& session);
+
+int run_run(Session& session);
+int run_set_property(Session& session);
+
+/// Calls a method of the manager and reads the first value of its answer. Nothing, and `status` is
+/// set, when it failed and that was said.
+std::optional<bus::Data> ask(Session& session, const char* method, int& status,
+                             const std::function<void(bus::Writer&)>& fill = {});
+/// Rows as JSON objects with these keys; nullptr leaves a column out.
+void print_rows(const std::vector<const char*>& keys, const std::vector<const bus::Data*>& rows);
+void legend(const Session& session, std::size_t count, const char* noun);
+/// "Directive=Value" as a pair. Nothing, and said so, where there is no "=".
+std::optional<std::vector<std::pair<std::string, std::string>>> parse_assignments(
+    const std::vector<std::string>& texts);
 
 /// Starts, stops … `names` and waits, as run_jobs() does; for --now.
 int change_units(Session& session, const std::string& verb, const std::vector<std::string>& names);

@@ -41,6 +41,8 @@ class Call : public std::enable_shared_from_this<Call> {
   /// A name for the caller that is stable while it is connected, for references and subscriptions.
   [[nodiscard]] std::string client() const;
 
+  /// Who called; known once the caller was found to be allowed to change something.
+  std::optional<uid_t> uid;
   /// The unit or job of the object that was called; none on other objects.
   UnitId unit;
   JobId job;

@@ -289,12 +289,16 @@ void Dispatcher::set(const CallPtr& call, std::span<const Interface* const> inte
 
 void Dispatcher::authorise(const CallPtr& call, Next next) {
   if (!call->connection().is_broker()) {
-    const uid_t uid = call->connection().peer().uid;
-    return may_change(uid) ? next() : refuse(call, uid);
+    return decide(call, call->connection().peer().uid, next);
   }
   const auto known = uids_.find(std::string(call->sender()));
   if (known == uids_.end()) return ask_for_uid(call, std::move(next));
-  return may_change(known->second) ? next() : refuse(call, known->second);
+  decide(call, known->second, next);
+}
+
+void Dispatcher::decide(const CallPtr& call, uid_t uid, const Next& next) {
+  call->uid = uid;
+  may_change(uid) ? next() : refuse(call, uid);
 }
 
 void Dispatcher::ask_for_uid(const CallPtr& call, Next next) {
@@ -318,7 +322,7 @@ void Dispatcher::ask_for_uid(const CallPtr& call, Next next) {
             sd_bus_message_is_method_error(answer, nullptr) > 0 ? UINT32_MAX : in.u();
         if (in.error() != 0 || uid == UINT32_MAX) return call->fail(unknown);
         uids_[sender] = uid;
-        may_change(uid) ? next() : refuse(call, uid);
+        decide(call, uid, next);
       });
   if (!slot) return call->fail(slot.error());
   queries_[id] = std::move(*slot);

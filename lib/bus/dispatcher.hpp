@@ -41,6 +41,7 @@ class Dispatcher {
   void with_files(const CallPtr& call, bool wanted, std::function<void(UnitFileFacts)> next);
   /// Goes on if the caller may change things, and refuses otherwise.
   void authorise(const CallPtr& call, Next next);
+  void decide(const CallPtr& call, uid_t uid, const Next& next);
   void ask_for_uid(const CallPtr& call, Next next);
 
   Services& services_;

@@ -2,6 +2,8 @@
 
 #include <cerrno>
 
+#include <fcntl.h>
+
 namespace pidward::bus {
 
 bool Reader::note(int result) {
@@ -50,6 +52,18 @@ std::uint64_t Reader::t() {
 }
 double Reader::d() {
   return basic<double>('d');
+}
+
+sys::Fd Reader::h() {
+  // Read by hand: 0 is a descriptor and no error.
+  if (error_ != 0) return {};
+  int number = -1;
+  const int result = sd_bus_message_read_basic(message_, 'h', &number);
+  note(result == 0 ? -ENXIO : result);
+  if (error_ != 0) return {};
+  const int copy = ::fcntl(number, F_DUPFD_CLOEXEC, 3);
+  if (copy < 0) note(-errno);
+  return {sys::adopt_fd, copy};
 }
 
 std::vector<std::string> Reader::as() {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bus/sdbus.hpp"
+#include "sys/fd.hpp"
 
 namespace pidward::bus {
 
@@ -24,6 +25,8 @@ class Reader {
   std::int64_t x();
   std::uint64_t t();
   double d();
+  /// A descriptor of our own; the message keeps its copy. None after an error.
+  sys::Fd h();
   std::vector<std::string> as();
   std::vector<std::uint8_t> ay();
 

@@ -42,6 +42,7 @@ class Core {
   // graph.cpp
   void add(std::span<const unit::UnitSpecPtr> specs);
   void reload(std::span<const unit::UnitSpecPtr> specs);
+  bool replace_settings(const unit::UnitSpecPtr& spec);
   void collect();
   void relate(UnitId from, unit::Dependency kind, UnitId to, bool runtime);
   [[nodiscard]] Unit* find(UnitId id);

@@ -32,6 +32,11 @@ void Engine::reload(std::span<const unit::UnitSpecPtr> specs, Now now, Effects& 
   impl_->core.reload(specs);
 }
 
+bool Engine::replace_settings(const unit::UnitSpecPtr& spec, Now now, Effects& effects) {
+  const Core::Turn turn(impl_->core, now, effects);
+  return impl_->core.replace_settings(spec);
+}
+
 void Engine::collect(Now now, Effects& effects) {
   const Core::Turn turn(impl_->core, now, effects);
   impl_->core.collect();

@@ -62,6 +62,9 @@ class Engine {
   /// that are not in `specs` stay as not-found while they are active or have a job, and go
   /// otherwise. Running processes, jobs and states are not touched.
   void reload(std::span<const unit::UnitSpecPtr> specs, Now now, Effects& effects);
+  /// Replaces the settings of one unit, its dependencies left as they are (set-property). False:
+  /// there is no unit of that name.
+  bool replace_settings(const unit::UnitSpecPtr& spec, Now now, Effects& effects);
   /// Removes units that are inactive, without job, and referenced by nobody (CollectMode=), and
   /// emits UnitRemoved.
   void collect(Now now, Effects& effects);

@@ -216,6 +216,18 @@ void Core::reload(std::span<const unit::UnitSpecPtr> specs) {
   tell_loaded(specs);
 }
 
+bool Core::replace_settings(const unit::UnitSpecPtr& spec) {
+  Unit* const unit = find(spec->name.str());
+  if (unit == nullptr) return false;
+  const unit::UnitSpecPtr before = unit->spec;
+  auto changed = std::make_shared<unit::UnitSpec>(*spec);
+  changed->aliases = before->aliases;
+  changed->dependencies = before->dependencies;
+  replace_stub(*unit, changed);
+  queue_recheck(*unit);
+  return true;
+}
+
 bool Core::must_stay(const Unit& unit) const {
   if (unit.job || unit.nop_job || unit.referenced || unit.preparing || is_perpetual(unit) ||
       unit.prepares_unanswered > 0 || !unit.machine->may_collect()) {

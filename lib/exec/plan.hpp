@@ -7,6 +7,7 @@
 // (systemd.exec(5), "Process Exit Codes") that its failure means.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -97,9 +98,12 @@ struct ExecRequest {
   std::vector<std::string> daemon_environment;   ///< our own block, for PassEnvironment=
   std::vector<std::string> extra_environment;    ///< INVOCATION_ID=, MAINPID=, NOTIFY_SOCKET= …
   std::vector<PassedFd> passed;  ///< descriptors from 3 on, announced by $LISTEN_FDS
-  int connection = -1;           ///< StandardInput=socket: the accepted connection; borrowed
-  int log_stream = -1;           ///< where "journal" output goes; borrowed; -1: /dev/null
-  int log_stream_error = -1;     ///< the same for standard error; -1: log_stream
+  /// Descriptors that take the place of what Standard…= says for input, output and error; borrowed;
+  /// -1: none.
+  std::array<int, 3> streams{-1, -1, -1};
+  int connection = -1;        ///< StandardInput=socket: the accepted connection; borrowed
+  int log_stream = -1;        ///< where "journal" output goes; borrowed; -1: /dev/null
+  int log_stream_error = -1;  ///< the same for standard error; -1: log_stream
   bool autokill = false;  ///< the kernel kills a child whose pidfd closes: for KillOnManagerExit=
 };
 

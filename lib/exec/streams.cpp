@@ -221,8 +221,18 @@ CompileStatus add_stream_steps(PlanBuilder& builder, const ExecRequest& request)
                                 {}};  // one file, one offset
   }
   const bool shared = input.argument == output.argument && !input.argument.empty();
-  if (auto failure = add_input(builder, request, input, shared)) return failure;
-  if (auto failure = add_output(builder, request, kStreams[1], output, input)) return failure;
+  const auto is_given = [&](const Stream& stream) {
+    const int given = request.streams.at(static_cast<std::size_t>(stream.fd));
+    if (given >= 0) copy_onto(builder, stream, given);
+    return given >= 0;
+  };
+  if (!is_given(kStreams[0])) {
+    if (auto failure = add_input(builder, request, input, shared)) return failure;
+  }
+  if (!is_given(kStreams[1])) {
+    if (auto failure = add_output(builder, request, kStreams[1], output, input)) return failure;
+  }
+  if (is_given(kStreams[2])) return std::nullopt;
   return add_output(builder, request, kStreams[2], errors, input);
 }
 

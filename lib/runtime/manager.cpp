@@ -93,6 +93,20 @@ std::string variable(const char* name) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
+// Transient units and what set-property wrote for now belong to one daemon: they are in its runtime
+// directory. What it wrote for good is beside its unit files.
+void put_own_directories_first(const Config& config, unit::SearchPath& path) {
+  path.transient_dir = config.runtime_directory + "/transient";
+  const bool is_user = config.scope == unit::Scope::user;
+  path.runtime_control_dir =
+      config.runtime_directory + (is_user ? "/user" : "/system") + ".control";
+  if (!config.unit_path.empty()) path.control_dir = path.config_dir + ".control";
+  for (const std::string& own : {path.transient_dir, path.runtime_control_dir, path.control_dir}) {
+    std::erase(path.directories, own);
+    path.directories.insert(path.directories.begin(), own);
+  }
+}
+
 unit::LoaderContext loader_context(const Config& config) {
   unit::LoaderContext context;
   context.scope = config.scope;
@@ -109,6 +123,7 @@ unit::LoaderContext loader_context(const Config& config) {
   options.xdg_runtime_dir = variable("XDG_RUNTIME_DIR");
   options.override_path = config.unit_path;
   context.path = unit::make_search_path(options);
+  put_own_directories_first(config, context.path);
   raise_descriptor_limit(context.defaults);
   return context;
 }
@@ -146,6 +161,7 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
       engine(engine_config(config, startup.loader.specifiers)),
       core{io, config, features, *watcher, pool, table, *this, engine},
       source(pool, std::move(startup.loader)),
+      transient(source.context().path.transient_dir),
       groups(core),
       tracker(core),
       tree(core, groups, tracker),
@@ -221,18 +237,21 @@ Status Manager::Impl::open() {
   });
   spawner = std::make_unique<ServiceSpawner>(
       core, ServiceSpawner::Parts{groups, tracker, logs, listeners},
-      ServiceSpawner::Surroundings{roots, notify.path(), [this] {
+      ServiceSpawner::Surroundings{roots, notify.path(),
+                                   [this] {
                                      std::vector<std::string> block;
                                      for (const auto& [key, value] : environment) {
                                        block.push_back(fmt::format("{}={}", key, value));
                                      }
                                      return block;
-                                   }});
+                                   },
+                                   [this](UnitId unit) { return transient.streams(unit); }});
   spawner->set_answered([this](UnitId unit) { tree.spawn_answered(unit); });
   tree.set_spawning([this](UnitId unit) { return spawner->is_spawning(unit); });
   preparer = std::make_unique<StartPreparer>(
       core, groups, tracker, tree,
-      StartPreparer::Surroundings{roots, [this] {
+      StartPreparer::Surroundings{roots,
+                                  [this] {
                                     ConditionContext context;
                                     for (const auto& [key, value] : environment) {
                                       context.environment.push_back(
@@ -243,7 +262,8 @@ Status Manager::Impl::open() {
                                       context.unified_control_groups = groups.mount()->unified;
                                     }
                                     return context;
-                                  }});
+                                  },
+                                  [this](UnitId unit) { return transient.take_processes(unit); }});
   return {};
 }
 

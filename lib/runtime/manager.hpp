@@ -16,6 +16,7 @@
 #include "runtime/config.hpp"
 #include "runtime/leases.hpp"
 #include "runtime/process_details.hpp"
+#include "runtime/transient_units.hpp"
 #include "sys/features.hpp"
 #include "unit/install.hpp"
 #include "unit/loader.hpp"
@@ -106,6 +107,13 @@ class Manager {
   /// daemon-reload: reads every unit again off the loop, then swaps all of them in one step. The
   /// reply carries what the loader complained of, in file order.
   void reload(Reply<std::vector<unit::Diagnostic>> reply);
+  /// StartTransientUnit: makes units out of text and starts the first of them. Errors: the name is
+  /// taken, what is wrong with the text, and those of submit(); nothing is left of the units then.
+  void start_transient(TransientRequest request, Reply<engine::RequestOutcome> reply);
+  /// SetUnitProperties: writes the drop-ins (for good, or until the next boot with `runtime`; a
+  /// transient unit's live as long as it), reads the unit again and puts its settings into effect.
+  void set_properties(const std::string& name, bool runtime, std::vector<DropInText> files,
+                      Reply<UnitId> reply);
   /// Unit file operations, off the loop.
   void install(const unit::InstallRequest& request, Reply<unit::InstallPlan> reply);
   void list_unit_files(Reply<std::vector<unit::UnitFileEntry>> reply);

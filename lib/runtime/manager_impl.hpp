@@ -83,6 +83,11 @@ struct Manager::Impl final : EventSink {
   /// LastClose::kill_tree: a main process stands for its unit.
   void kill_tree_of(const process::ProcessState& state);
 
+  // manager_transient.cpp
+  void collect_now();
+  Result<engine::RequestOutcome> start_made(TransientRequest& wanted,
+                                            const UnitSource::Specs& specs);
+
   // manager_exit.cpp
   void handle_signal(int signal);
   void request_exit(int code);
@@ -99,6 +104,7 @@ struct Manager::Impl final : EventSink {
   engine::Engine engine;
   Core core;
   UnitSource source;
+  TransientUnits transient;
   Observers observers;
   CgroupTree groups;
   ProcessTracker tracker;
@@ -138,6 +144,7 @@ struct Manager::Impl final : EventSink {
   std::unordered_set<UnitId> checks_wanted;
   boost::asio::steady_timer collection;
   bool collection_armed = false;
+  bool collect_soon = false;  ///< a transient unit went down: it goes without delay
   std::thread::id loop_thread = std::this_thread::get_id();
 };
 

@@ -59,6 +59,7 @@ class Runner {
   void operator()(const engine::CleanUp& effect) {
     impl_.pid_files.forget(effect.unit);
     if (!effect.restarting) impl_.bindings.forget(effect.unit);
+    if (!effect.restarting) impl_.transient.close_streams(effect.unit);
     impl_.preparer->clean_up(effect);
   }
   void operator()(const engine::UnitAdded& effect) {
@@ -66,9 +67,17 @@ class Runner {
       impl_.observers.unit_added(effect.unit, spec->name);
     }
   }
-  void operator()(const engine::UnitChanged& effect) { impl_.observers.unit_changed(effect.unit); }
+  void operator()(const engine::UnitChanged& effect) {
+    impl_.observers.unit_changed(effect.unit);
+    const auto spec = impl_.engine.spec(effect.unit);
+    if (!spec || !spec->transient) return;
+    const engine::ActiveState state = impl_.engine.status(effect.unit).active;
+    impl_.collect_soon = impl_.collect_soon || state == engine::ActiveState::inactive ||
+                         state == engine::ActiveState::failed;
+  }
   void operator()(const engine::UnitRemoved& effect) {
     impl_.source.known().remove(effect.name);
+    impl_.transient.removed(effect.unit, effect.name);
     impl_.file_checks.erase(effect.unit);
     impl_.named_on_bus.erase(effect.unit);
     impl_.leases.forget(effect.unit);
@@ -138,6 +147,10 @@ void Manager::Impl::turn_ended() {
     observers.tell([](ManagerObserver& observer) { observer.startup_finished(); });
   }
   check_exit();
+  if (std::exchange(collect_soon, false)) {
+    // Behind what the observers queued for later: their last news of the unit comes before its end.
+    boost::asio::post(io, [this] { collect_now(); });
+  }
   if (collection_armed || wanted_exit) return;
   collection_armed = true;
   collection.expires_after(kCollectionDelay);
@@ -160,6 +173,7 @@ void Manager::Impl::child_doorbell() {
 void Manager::Impl::add_units(const UnitSource::Specs& specs, engine::Effects& effects) {
   for (const unit::UnitSpecPtr& spec : specs) {
     source.known().add(*spec);
+    transient.note(*spec);
     for (const unit::Diagnostic& found : spec->diagnostics) {
       using Severity = unit::Diagnostic::Severity;
       if (found.severity == Severity::note) continue;

@@ -107,7 +107,8 @@ void Manager::Impl::reload(Reply<std::vector<unit::Diagnostic>> reply) {
   observers.tell([](ManagerObserver& observer) { observer.reloading(true); });
   std::vector<unit::UnitName> names;
   for (const UnitId unit : engine.units()) {
-    if (const auto spec = engine.spec(unit); spec && !spec->transient) names.push_back(spec->name);
+    if (const auto spec = engine.spec(unit); spec && (!spec->transient || spec->fragment))
+      names.push_back(spec->name);
   }
   std::set<unit::UnitName> asked(names.begin(), names.end());
   source.reload(std::move(names), [this, asked = std::move(asked),
@@ -120,7 +121,7 @@ void Manager::Impl::reload(Reply<std::vector<unit::Diagnostic>> reply) {
     // Units without a file, and those that were loaded while the files were read, stay as they are.
     for (const UnitId unit : engine.units()) {
       auto spec = engine.spec(unit);
-      if (spec && (spec->transient || !asked.contains(spec->name))) {
+      if (spec && !asked.contains(spec->name)) {
         specs.push_back(std::move(spec));
       }
     }

@@ -144,8 +144,18 @@ Result<std::unique_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
     pending->connection = parts_.listeners.take_connection(effect.connection);
     request.connection = pending->connection.get();
   }
-  const bool output = goes_to_log(request.spec->settings, Directive::StandardOutput);
-  if (output || goes_to_log(request.spec->settings, Directive::StandardError)) {
+  const UnitStreams* streams = surroundings_.streams(effect.unit);
+  for (std::size_t i = 0; streams != nullptr && i < streams->size(); ++i) {
+    if (!(*streams)[i]) continue;
+    PIDWARD_TRY(sys::Fd copy, (*streams)[i].duplicate());
+    request.streams[i] = copy.get();
+    pending->passed.push_back(std::move(copy));
+  }
+  const bool output = request.streams[STDOUT_FILENO] < 0 &&
+                      goes_to_log(request.spec->settings, Directive::StandardOutput);
+  const bool errors = request.streams[STDERR_FILENO] < 0 &&
+                      goes_to_log(request.spec->settings, Directive::StandardError);
+  if (output || errors) {
     PIDWARD_TRY(pending->log, parts_.logs.open_stream(*request.spec));
     request.log_stream = pending->log.write_end.get();
     if (!pending->log.journal_stream.empty()) {

@@ -15,6 +15,7 @@
 #include "runtime/cgroup_tree.hpp"
 #include "runtime/log_router.hpp"
 #include "runtime/process_tracker.hpp"
+#include "runtime/transient_units.hpp"
 
 namespace pidward::runtime {
 
@@ -27,6 +28,8 @@ class ServiceSpawner final : private DescriptorHandler {
     std::string notify_socket;
     /// The manager's block, read at each spawn.
     std::function<std::vector<std::string>()> environment;
+    /// Streams that a unit was given opened, or nullptr.
+    std::function<const UnitStreams*(UnitId)> streams;
   };
   struct Parts {
     CgroupTree& groups;

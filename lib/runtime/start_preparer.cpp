@@ -55,8 +55,41 @@ void StartPreparer::answer(UnitId unit, ConditionOutcome outcome) {
       if (auto made = groups_.ensure(unit, *spec); !made) event.error = std::move(made).error();
     }
     event.leftovers = static_cast<std::uint32_t>(tree_.members(unit).size());
+    if (spec->name.type() == unit::UnitType::scope && !event.error) {
+      if (Status filled = fill_scope(unit); !filled) event.error = std::move(filled).error();
+    }
   }
   core_.events.post(std::move(event));
+}
+
+Status StartPreparer::fill_scope(UnitId unit) {
+  std::size_t count = 0;
+  for (sys::Pidfd& process : surroundings_.take_processes(unit)) {
+    const auto add = [&]() -> Status {
+      PIDWARD_TRY(const process::ProcessHandle known, core_.table.find(process));
+      if (known && known->unit() &&
+          (known->role() == process::Role::main || known->role() == process::Role::control)) {
+        return Error(
+            Errc::invalid_argument,
+            fmt::format("Process {} is the main or control process of another unit", known->pid()));
+      }
+      if (groups_.is_available()) {
+        PIDWARD_TRY(const sys::CgroupDir group, groups_.group(unit));
+        PIDWARD_CHECK(group.attach(process));
+      }
+      PIDWARD_TRY(const process::ProcessHandle handle, core_.table.open(std::move(process)));
+      handle.set_unit(unit);
+      return tracker_.add(handle, unit, process::Role::other);
+    };
+    const Status added = add();
+    if (added) {
+      ++count;
+    } else if (added.error().code() != Errc::no_such_process) {
+      return added;  // one that ended meanwhile is no reason to refuse the others
+    }
+  }
+  if (count > 0) return {};
+  return Error(Errc::no_such_process, "A scope is started with processes, and none is left");
 }
 
 void StartPreparer::clean_up(const engine::CleanUp& effect) {

@@ -16,6 +16,8 @@ class StartPreparer {
   struct Surroundings {
     exec::Roots roots;
     std::function<ConditionContext()> conditions;
+    /// The processes a scope was made with.
+    std::function<std::vector<sys::Pidfd>(UnitId)> take_processes;
   };
   StartPreparer(Core& core, CgroupTree& groups, ProcessTracker& tracker, UnitTree& tree,
                 Surroundings surroundings);
@@ -25,6 +27,8 @@ class StartPreparer {
 
  private:
   void answer(UnitId unit, ConditionOutcome outcome);
+  /// Moves the processes a scope was made with into it.
+  Status fill_scope(UnitId unit);
   [[nodiscard]] bool runs_processes(const unit::UnitSpec& spec) const;
 
   Core& core_;

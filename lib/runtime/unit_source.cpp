@@ -1,6 +1,11 @@
 #include "runtime/unit_source.hpp"
 
+#include <algorithm>
+
+#include <fmt/core.h>
+
 #include "runtime/clock.hpp"
+#include "unit/syntax/fragment.hpp"
 
 namespace pidward::runtime {
 namespace {
@@ -92,6 +97,77 @@ void UnitSource::check_changed(std::vector<std::pair<UnitId, unit::UnitSpecPtr>>
         return changed;
       },
       [done = std::move(done)](std::vector<UnitId> changed) { done(std::move(changed)); });
+}
+
+Result<unit::UnitSpecPtr> UnitSource::make_one(const UnitText& unit) {
+  PIDWARD_TRY(const unit::UnitName name, unit::UnitName::parse(unit.name));
+  const unit::UnitSpecPtr there = fresh_loader(false).load(name);
+  const bool has_file = there->fragment && !there->transient;
+  if (has_file || there->load_state == unit::LoadState::masked) {
+    return Error(Errc::unit_exists,
+                 fmt::format("Unit {} has a file of its own, {}", unit.name,
+                             there->fragment ? there->fragment->path : std::string()));
+  }
+  const std::string path = context_.path.transient_dir + "/" + unit.name;
+  PIDWARD_CHECK(PosixFileSink().write(path, unit.text));
+  PIDWARD_TRY(const unit::FileInfo written, files_.info(path));
+  // Read from what was written and not through the index, which would list every directory again.
+  unit::UnitSpec spec(name);
+  spec.fragment = unit::SourceFile{path, written.modified};
+  read_fragment({path, unit.text, false}, {name, &context_.specifiers, context_.strict, path},
+                spec);
+  unit::UnitSpecPtr made = loader_.finish_transient(std::move(spec));
+  if (made->load_state == unit::LoadState::loaded) return made;
+  static_cast<void>(PosixFileSink().remove(path));
+  Error why = made->load_error().value_or(Error(Errc::failed, "it cannot be loaded"));
+  return std::move(why).with_code(Errc::unit_load_failed).within(unit.name);
+}
+
+void UnitSource::make_transient(std::vector<UnitText> units,
+                                std::function<void(Result<Specs>)> done) {
+  pool_.run(
+      [this, units = std::move(units)]() -> Result<Specs> {
+        const std::lock_guard lock(mutex_);
+        Specs made;
+        std::vector<unit::UnitName> names;
+        for (const UnitText& each : units) {
+          auto spec = make_one(each);
+          if (!spec) {
+            for (const unit::UnitSpecPtr& earlier : made) {
+              static_cast<void>(PosixFileSink().remove(earlier->fragment->path));
+            }
+            return std::move(spec).error();
+          }
+          for (const unit::DependencyEdge& edge : (*spec)->dependencies) {
+            names.push_back(edge.other);
+          }
+          made.push_back(*std::move(spec));
+        }
+        const auto is_known = [this, &made](const unit::UnitName& name) {
+          return known_.contains(name) ||
+                 std::ranges::any_of(made, [&](const auto& spec) { return spec->name == name; });
+        };
+        const Specs others = loader_.load_closure(names, is_known);
+        made.insert(made.end(), others.begin(), others.end());
+        return made;
+      },
+      [done = std::move(done)](Result<Specs> specs) { done(std::move(specs)); });
+}
+
+void UnitSource::write_drop_ins(const unit::UnitName& name, std::string directory,
+                                std::vector<DropInText> files,
+                                std::function<void(Result<unit::UnitSpecPtr>)> done) {
+  pool_.run(
+      [this, name, directory = std::move(directory),
+       files = std::move(files)]() -> Result<unit::UnitSpecPtr> {
+        const std::lock_guard lock(mutex_);
+        for (const DropInText& each : files) {
+          const std::string path = fmt::format("{}/{}.d/{}", directory, name.str(), each.name);
+          PIDWARD_CHECK(PosixFileSink().write(path, each.text));
+        }
+        return fresh_loader(true).load(name);
+      },
+      [done = std::move(done)](Result<unit::UnitSpecPtr> spec) { done(std::move(spec)); });
 }
 
 }  // namespace pidward::runtime

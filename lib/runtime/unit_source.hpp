@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/posix_files.hpp"
+#include "runtime/transient_units.hpp"
 #include "runtime/worker_pool.hpp"
 #include "unit/install.hpp"
 #include "unit/loader.hpp"
@@ -41,6 +42,15 @@ class UnitSource {
   /// Whether files of these units changed since they were read.
   void check_changed(std::vector<std::pair<UnitId, unit::UnitSpecPtr>> units,
                      std::function<void(std::vector<UnitId>)> done);
+  /// Writes the files of transient units and reads them, with all they lead to that is not known
+  /// yet. Errors: a unit of that name has a file of its own or is masked, what is wrong with the
+  /// text, the file cannot be written; nothing is left behind then.
+  void make_transient(std::vector<UnitText> units, std::function<void(Result<Specs>)> done);
+  /// Writes drop-ins of a unit into `directory` and reads the unit again. After an error what
+  /// could be written stays.
+  void write_drop_ins(const unit::UnitName& name, std::string directory,
+                      std::vector<DropInText> files,
+                      std::function<void(Result<unit::UnitSpecPtr>)> done);
   KnownUnits& known() { return known_; }
   [[nodiscard]] const unit::LoaderContext& context() const { return context_; }
   WorkerPool& pool() { return pool_; }
@@ -48,6 +58,7 @@ class UnitSource {
  private:
   /// A loader whose index is at most a second old.
   unit::UnitLoader& fresh_loader(bool force);
+  Result<unit::UnitSpecPtr> make_one(const UnitText& unit);
 
   WorkerPool& pool_;
   PosixFileSource files_;

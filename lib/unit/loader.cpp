@@ -209,6 +209,8 @@ UnitSpec UnitLoader::Impl::read_unit(const UnitName& name) {
     case Resolution::Kind::file: {
       const Candidate& file = *found.candidate;
       spec.fragment = SourceFile{file.file, file.modified};
+      spec.transient = !context.path.transient_dir.empty() &&
+                       directory_name(file.file) == context.path.transient_dir;
       for (const Diagnostic& problem : index->problems()) {
         if (problem.where.file == file.path + ".yaml") spec.diagnostics.push_back(problem);
       }
@@ -341,7 +343,7 @@ UnitSpecPtr UnitLoader::load_file(const std::string& path) const {
 
 bool UnitLoader::needs_reload(const UnitSpec& spec) const {
   const SearchIndex& index = *impl_->index;
-  if (spec.transient) return false;
+  if (spec.transient && !spec.fragment) return false;
   const Resolution found = index.resolve(spec.name);
   std::optional<SourceFile> fragment;
   if (found.kind == Resolution::Kind::file || found.kind == Resolution::Kind::mask) {

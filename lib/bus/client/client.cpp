@@ -142,6 +142,12 @@ Status Client::subscribe(SignalHandler seen) {
   return {};
 }
 
+void Client::unsubscribe() {
+  filter_.reset();
+  match_.reset();
+  handler_.reset();
+}
+
 Result<bool> Client::process(std::chrono::milliseconds wait) {
   const int handled = sd_bus_process(bus_.get(), nullptr);
   if (handled < 0) return bus_failure(handled, "the connection to pidward");

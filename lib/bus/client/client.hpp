@@ -42,6 +42,8 @@ class Client {
   using SignalHandler = std::function<void(sd_bus_message*)>;
   /// From now on `seen` gets every signal of the daemon's, from within process().
   Status subscribe(SignalHandler seen);
+  /// `seen` gets nothing any more.
+  void unsubscribe();
   /// Handles what has arrived and waits for more, at most so long. False when nothing came.
   Result<bool> process(std::chrono::milliseconds wait);
   [[nodiscard]] sd_bus* get() const { return bus_.get(); }

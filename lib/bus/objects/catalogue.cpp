@@ -50,6 +50,7 @@ Catalogue::Catalogue() {
   add_unit_queries(manager);
   add_job_requests(manager);
   add_unit_files(manager);
+  add_transient_units(manager);
   add_system(manager);
   add_introspection_of_processes(manager);
   add_manager_properties(manager);

@@ -133,26 +133,33 @@ void submit(const CallPtr& call, const JobWish& wish,
     return call->fail(
         Error(Errc::invalid_argument, fmt::format("Unit name {} is not valid.", wish.unit)));
   }
-  const bool from_broker = call->connection().is_broker();
-  if (from_broker) ++services.broker_requests;
+  begin_request(call);
   services.manager.submit({.unit = wish.unit,
                            .type = wish.type,
                            .mode = *mode,
                            .reload_if_possible = wish.reload_if_possible},
-                          [call, from_broker, done](const Result<engine::RequestOutcome>& outcome) {
-                            Services& shared = call->services();
-                            if (from_broker) --shared.broker_requests;
+                          [call, done](const Result<engine::RequestOutcome>& outcome) {
+                            end_request(call, outcome);
                             if (!outcome) return call->fail(outcome.error());
-                            // A job that was done at once is gone already, and its JobRemoved was
-                            // sent.
-                            if (from_broker && shared.manager.engine().job(outcome->job)) {
-                              shared.broker_jobs.insert(outcome->job);
-                            }
                             done(*outcome);
                           });
 }
 
 }  // namespace
+
+void begin_request(const CallPtr& call) {
+  if (call->connection().is_broker()) ++call->services().broker_requests;
+}
+
+void end_request(const CallPtr& call, const Result<engine::RequestOutcome>& outcome) {
+  if (!call->connection().is_broker()) return;
+  Services& services = call->services();
+  --services.broker_requests;
+  // A job that was done at once is gone already, and its JobRemoved was sent.
+  if (outcome && services.manager.engine().job(outcome->job)) {
+    services.broker_jobs.insert(outcome->job);
+  }
+}
 
 void request_job(const CallPtr& call, const JobWish& wish) {
   submit(call, wish, [call](const engine::RequestOutcome& outcome) {

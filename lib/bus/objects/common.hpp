@@ -21,6 +21,9 @@ struct JobWish {
   std::string mode;
   bool reload_if_possible = false;
 };
+/// A broker is told of the end of a job that its client asked for; both around the request.
+void begin_request(const CallPtr& call);
+void end_request(const CallPtr& call, const Result<engine::RequestOutcome>& outcome);
 /// Queues the job and answers with its path.
 void request_job(const CallPtr& call, const JobWish& wish);
 /// Queues the job `type` names (as EnqueueUnitJob has it) and answers "uososa(uosos)".
@@ -40,6 +43,9 @@ std::vector<JobId> jobs_before(const Services& services, JobId job);
 void write_processes(Writer& out, const Services& services, UnitId unit);
 /// "a(ssuus)": severity, file, line, column, sentence.
 void write_diagnostics(Writer& out, const std::vector<unit::Diagnostic>& diagnostics);
+
+/// Reads "a(sv)" of SetUnitProperties and carries it out.
+void set_unit_properties(const CallPtr& call, const std::string& name, bool runtime);
 
 void add_reference(const CallPtr& call, UnitId unit);
 void drop_reference(const CallPtr& call, UnitId unit);

@@ -35,6 +35,11 @@ void reset_failed(const CallPtr& call) {
   call->reply();
 }
 
+void set_properties(const CallPtr& call) {
+  const bool runtime = call->in().b();
+  set_unit_properties(call, name_of(call->services(), call->unit), runtime);
+}
+
 void ref(const CallPtr& call) {
   add_reference(call, call->unit);
 }
@@ -55,6 +60,7 @@ constexpr Method kMethods[] = {
      "job_id,job_path,unit_id,unit_path,job_type,affected_jobs", kChange, enqueue},
     {"Kill", "si", "whom,signal", "", "", kChange, kill},
     {"ResetFailed", "", "", "", "", kChange, reset_failed},
+    {"SetProperties", "ba(sv)", "runtime,properties", "", "", kChange, set_properties},
     {"Ref", "", "", "", "", kChange, ref},
     {"Unref", "", "", "", "", kChange, unref},
 };

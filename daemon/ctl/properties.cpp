@@ -1,0 +1,44 @@
+// Settings given on the command line.
+#include <fmt/core.h>
+
+#include "ctl/verbs.hpp"
+#include "unit/name.hpp"
+
+namespace pidward::ctl {
+
+std::optional<std::vector<std::pair<std::string, std::string>>> parse_assignments(
+    const std::vector<std::string>& texts) {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      complain(fmt::format("'{}' is not Directive=Value", text));
+      return std::nullopt;
+    }
+    out.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return out;
+}
+
+int run_set_property(Session& session) {
+  const Options& options = session.options();
+  if (options.names.size() < 2) {
+    complain("set-property takes a unit and at least one Directive=Value");
+    return kFailure;
+  }
+  const auto name = unit::UnitName::mangle(options.names[0]);
+  if (!name) return report(name.error());
+  const auto assignments = parse_assignments({options.names.begin() + 1, options.names.end()});
+  if (!assignments) return kFailure;
+  const auto answer = session.client().manager("SetUnitProperties", [&](bus::Writer& out) {
+    out.s(name->str()).b(options.runtime).open_array("(sv)").open_struct("sv").s("Assignments");
+    out.open_variant("a(ss)").open_array("(ss)");
+    for (const auto& [directive, text] : *assignments) {
+      out.open_struct("ss").s(directive).s(text).close();
+    }
+    out.close().close().close().close();
+  });
+  return answer ? kSuccess : report(answer.error());
+}
+
+}  // namespace pidward::ctl

@@ -1,0 +1,153 @@
+// run: a command as a transient service.
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include <fmt/core.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bus/object_path.hpp"
+#include "ctl/job_waiter.hpp"
+#include "ctl/verbs.hpp"
+#include "unit/name.hpp"
+
+namespace pidward::ctl {
+namespace {
+
+constexpr auto kWake = std::chrono::milliseconds(15000);
+constexpr int kSignalBase = 128;  // as shells report a death by signal
+
+/// A name nobody else has: "run-r" and 128 random bits.
+Result<std::string> unique_name() {
+  std::array<unsigned char, 16> bytes{};
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+    return Error::from_errno(errno, "getrandom");
+  }
+  std::string name = "run-r";
+  for (const unsigned char byte : bytes) name += fmt::format("{:02x}", byte);
+  return name + ".service";
+}
+
+Result<std::string> unit_name(const Options& options) {
+  if (options.unit.empty()) return unique_name();
+  PIDWARD_TRY(const unit::UnitName name, unit::UnitName::mangle(options.unit));
+  if (name.type() == unit::UnitType::service) return name.str();
+  return Error(Errc::invalid_argument,
+               fmt::format("run makes services; {} is the name of another type", name.str()));
+}
+
+/// Where the program is, for the daemon: its own directory means nothing there.
+Result<std::string> program_path(const std::string& typed) {
+  if (typed.starts_with('/') || typed.find('/') == std::string::npos) return typed;
+  std::array<char, 4096> here{};
+  if (::getcwd(here.data(), here.size()) == nullptr) return Error::from_errno(errno, "getcwd");
+  return std::string(here.data()) + "/" + typed;
+}
+
+std::string join(const std::vector<std::string>& words) {
+  std::string line;
+  for (const std::string& word : words) line += (line.empty() ? "" : " ") + word;
+  return line;
+}
+
+struct Command {
+  std::string unit;
+  std::string program;
+  std::vector<std::pair<std::string, std::string>> settings;
+};
+
+void write_text(bus::Writer& out, const char* name, std::string_view text) {
+  out.open_struct("sv").s(name).open_variant("s").s(text).close().close();
+}
+
+void write_request(bus::Writer& out, const Options& options, const Command& command, bool stays) {
+  out.s(command.unit).s("fail").open_array("(sv)");
+  write_text(out, "Description",
+             options.description.empty() ? join(options.names) : options.description);
+  if (options.collect) write_text(out, "CollectMode", "inactive-or-failed");
+  if (stays) {
+    out.open_struct("sv").s("AddRef").open_variant("b").b(true).close().close();
+  }
+  if (options.pipe) {
+    constexpr const char* kNames[] = {"StandardInputFileDescriptor", "StandardOutputFileDescriptor",
+                                      "StandardErrorFileDescriptor"};
+    for (int fd = 0; fd < 3; ++fd) {
+      out.open_struct("sv").s(kNames[fd]).open_variant("h").h(fd).close().close();
+    }
+  }
+  out.open_struct("sv").s("Assignments").open_variant("a(ss)").open_array("(ss)");
+  for (const auto& [directive, text] : command.settings) {
+    out.open_struct("ss").s(directive).s(text).close();
+  }
+  out.close().close().close();
+  out.open_struct("sv").s("ExecStart").open_variant("a(sasb)").open_array("(sasb)");
+  out.open_struct("sasb").s(command.program).as(options.names).b(false).close();
+  out.close().close().close();
+  out.close().open_array("(sa(sv))").close();
+}
+
+/// Until the unit has ended; the exit code of its command, as far as it had one.
+int wait_for_end(Session& session, const std::string& unit) {
+  for (;;) {
+    const auto all = session.client().properties(bus::unit_path(unit));
+    if (!all) return report(all.error());
+    const std::string& state = all->text("ActiveState");
+    const bool has_job = !all->data("Job").items.empty() && all->data("Job").items[0].number != 0;
+    if (has_job || (state != "inactive" && state != "failed")) {
+      // PropertiesChanged of the unit wakes us.
+      const auto came = session.client().process(kWake);
+      if (!came) return report(came.error());
+      continue;
+    }
+    const std::uint64_t code = all->number("ExecMainCode");
+    const auto status = static_cast<int>(all->data("ExecMainStatus").integer());
+    if (!session.options().quiet) {
+      fmt::print(stderr, "Finished with result: {}\n", all->text("Result"));
+      if (code != 0) fmt::print(stderr, "Main process: {}\n", exit_text(code, status));
+    }
+    if (code == CLD_EXITED && status != 0) return status;
+    if (code == CLD_KILLED || code == CLD_DUMPED) return kSignalBase + status;
+    return all->text("Result") == "success" ? kSuccess : kFailure;
+  }
+}
+
+}  // namespace
+
+int run_run(Session& session) {
+  const Options& options = session.options();
+  if (options.names.empty()) {
+    complain("run needs a command: pidwardctl run [OPTIONS] -- COMMAND [ARGUMENTS]");
+    return kFailure;
+  }
+  Command command;
+  auto name = unit_name(options);
+  if (!name) return report(name.error());
+  command.unit = *std::move(name);
+  auto program = program_path(options.names[0]);
+  if (!program) return report(program.error());
+  command.program = *std::move(program);
+  auto settings = parse_assignments(options.properties);
+  if (!settings) return kFailure;
+  command.settings = *std::move(settings);
+
+  const bool stays = options.wait || options.pipe;
+  JobWaiter waiter(session);
+  if (const Status watching = waiter.watch(); !watching) return report(watching.error());
+  const auto answer = session.client().manager(
+      "StartTransientUnit", [&](bus::Writer& out) { write_request(out, options, command, stays); });
+  if (!answer) return report(answer.error());
+  if (options.json) {
+    fmt::print("{{\"unit\": \"{}\"}}\n", command.unit);
+  } else if (!options.quiet) {
+    fmt::print(stderr, "Running as unit: {}\n", command.unit);
+  }
+  if (options.no_block) return kSuccess;
+  if (stays) return wait_for_end(session, command.unit);
+  waiter.add(bus::Reader(answer->get()).o(), command.unit);
+  return waiter.wait("start");
+}
+
+}  // namespace pidward::ctl

@@ -1,0 +1,150 @@
+// Manager: units made on request, and settings changed while a unit is loaded.
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include "bus/objects/common.hpp"
+#include "bus/objects/job_words.hpp"
+#include "bus/objects/tables.hpp"
+#include "bus/properties/property_set.hpp"
+#include "sys/proc.hpp"
+
+namespace pidward::bus {
+namespace {
+
+Result<unit::UnitName> read_name(Reader& in) {
+  const std::string text = in.s();
+  auto name = unit::UnitName::parse(text);
+  if (name) return name;
+  return Error(Errc::invalid_argument, fmt::format("Unit name {} is not valid.", text));
+}
+
+/// The caller of a private connection, for certain where the kernel can say so.
+Result<sys::Pidfd> open_caller(const CallPtr& call) {
+  if (call->connection().is_broker()) {
+    return Error(Errc::invalid_argument, "PIDs: 0 does not say who on this bus is meant.")
+        .advise("Pass the process as a pidfd with PIDFDs");
+  }
+  return sys::peer_pidfd(sd_bus_get_fd(call->connection().get()),
+                         call->services().manager.features());
+}
+
+/// A caller moves what is its own; root and our own user move anything but ourselves.
+Status check_process(const CallPtr& call, const sys::Pidfd& process) {
+  PIDWARD_TRY(const sys::ProcessInfo facts,
+              sys::inspect(process, call->services().manager.features()));
+  if (facts.pid == ::getpid()) {
+    return Error(Errc::invalid_argument, "pidward itself cannot be put into a scope.");
+  }
+  const uid_t uid = call->uid.value_or(facts.uid);
+  if (uid == 0 || uid == ::geteuid() || uid == facts.uid) return {};
+  return Error(Errc::access_denied, fmt::format("Process {} belongs to user {}, not to user {}.",
+                                                facts.pid, facts.uid, uid));
+}
+
+Result<std::vector<sys::Pidfd>> open_processes(const CallPtr& call, PropertySet& properties) {
+  std::vector<sys::Pidfd> processes;
+  for (const std::uint32_t number : properties.numbers()) {
+    PIDWARD_TRY(sys::Pidfd process,
+                number == 0 ? open_caller(call) : sys::Pidfd::open(static_cast<pid_t>(number)));
+    processes.push_back(std::move(process));
+  }
+  for (sys::Fd& descriptor : properties.descriptors()) {
+    PIDWARD_TRY(sys::Pidfd process, sys::Pidfd::from_untrusted(std::move(descriptor)));
+    processes.push_back(std::move(process));
+  }
+  for (const sys::Pidfd& process : processes) PIDWARD_CHECK(check_process(call, process));
+  return processes;
+}
+
+struct Made {
+  runtime::TransientRequest request;
+  bool add_reference = false;
+};
+
+Result<Made> read_request(const CallPtr& call) {
+  Reader& in = call->in();
+  Made made;
+  PIDWARD_TRY(const unit::UnitName name, read_name(in));
+  const std::string mode_text = in.s();
+  const auto mode = parse_job_mode(mode_text);
+  if (!mode) return Error(Errc::invalid_argument, fmt::format("Job mode {} invalid", mode_text));
+  made.request.mode = *mode;
+  PropertySet properties(name.type(), false);
+  PIDWARD_CHECK(properties.read(in));
+  PIDWARD_TRY(std::string text, properties.unit_text());
+  made.request.unit = {name.str(), std::move(text)};
+  made.add_reference = properties.add_reference();
+  made.request.streams = std::move(properties.streams());
+  PIDWARD_TRY(made.request.processes, open_processes(call, properties));
+  if (name.type() == unit::UnitType::scope && made.request.processes.empty()) {
+    return Error(Errc::invalid_argument,
+                 "A scope is made of processes: PIDs or PIDFDs is missing.");
+  }
+  in.enter('a', "(sa(sv))");
+  while (in.more() && in.enter('r', "sa(sv)")) {
+    PIDWARD_TRY(const unit::UnitName other, read_name(in));
+    PropertySet auxiliary(other.type(), false);
+    PIDWARD_CHECK(auxiliary.read(in));
+    PIDWARD_TRY(std::string lines, auxiliary.unit_text());
+    made.request.auxiliary.push_back({other.str(), std::move(lines)});
+    in.exit();
+  }
+  in.exit();
+  if (in.error() != 0) return Error::from_errno(in.error(), "reading the request");
+  return made;
+}
+
+void start_transient(const CallPtr& call) {
+  auto made = read_request(call);
+  if (!made) return call->fail(made.error());
+  const unit::UnitName name = *unit::UnitName::parse(made->request.unit.name);
+  begin_request(call);
+  call->services().manager.start_transient(
+      std::move(made->request),
+      [call, name, refers = made->add_reference](const Result<engine::RequestOutcome>& outcome) {
+        end_request(call, outcome);
+        if (!outcome) return call->fail(outcome.error());
+        Services& services = call->services();
+        const auto unit = services.manager.engine().find(name);
+        if (refers && unit) services.clients.add_reference(call->client(), *unit);
+        call->reply([&](Writer& out) { out.o(job_path(outcome->job)); });
+      });
+}
+
+void set_properties(const CallPtr& call) {
+  const std::string name = call->in().s();
+  const bool runtime = call->in().b();
+  set_unit_properties(call, name, runtime);
+}
+
+constexpr Method kMethods[] = {
+    {"StartTransientUnit", "ssa(sv)a(sa(sv))", "name,mode,properties,aux", "o", "job",
+     Access::change, start_transient},
+    {"SetUnitProperties", "sba(sv)", "name,runtime,properties", "", "", Access::change,
+     set_properties},
+};
+
+}  // namespace
+
+void set_unit_properties(const CallPtr& call, const std::string& name, bool runtime) {
+  const auto parsed = unit::UnitName::parse(name);
+  if (!parsed) {
+    return call->fail(
+        Error(Errc::invalid_argument, fmt::format("Unit name {} is not valid.", name)));
+  }
+  PropertySet properties(parsed->type(), true);
+  if (Status read = properties.read(call->in()); !read) return call->fail(read.error());
+  auto files = properties.drop_ins();
+  if (!files) return call->fail(files.error());
+  call->services().manager.set_properties(name, runtime, *std::move(files),
+                                          [call](const Result<UnitId>& unit) {
+                                            if (!unit) return call->fail(unit.error());
+                                            call->reply();
+                                          });
+}
+
+void add_transient_units(Interface& manager) {
+  manager.add(kMethods);
+}
+
+}  // namespace pidward::bus

@@ -1,0 +1,136 @@
+// Units made by a request, and settings changed by one.
+#include <algorithm>
+#include <memory>
+
+#include <boost/asio/post.hpp>
+#include <fmt/core.h>
+
+#include "runtime/clock.hpp"
+#include "runtime/manager_impl.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+Error exists(const std::string& name) {
+  return {Errc::unit_exists,
+          fmt::format("Unit {} was already loaded or has a fragment file.", name)};
+}
+
+/// Whether a transient unit may take the place of what is loaded under its name: nothing but a name
+/// others mention, or a slice that exists by being named.
+bool is_free(const engine::Engine& engine, const unit::UnitName& name) {
+  const auto unit = engine.find(name);
+  if (!unit) return true;
+  const engine::UnitStatus status = engine.status(*unit);
+  return !status.spec->fragment && !status.job && status.active == engine::ActiveState::inactive &&
+         status.spec->load_state != unit::LoadState::masked;
+}
+
+Status check_name(const std::string& text) {
+  PIDWARD_TRY(const unit::UnitName name, unit::UnitName::parse(text));
+  if (name.is_template() || !unit::is_managed(name.type())) {
+    return Error(Errc::invalid_argument,
+                 fmt::format("{} cannot be made on request: {}", text,
+                             name.is_template() ? "it is a template"
+                                                : "pidward does not manage units of its type"));
+  }
+  return {};
+}
+
+}  // namespace
+
+void Manager::Impl::collect_now() {
+  with_engine([](engine::Engine& the_engine, engine::Effects& effects) {
+    the_engine.collect(now(), effects);
+    return 0;
+  });
+}
+
+Result<engine::RequestOutcome> Manager::Impl::start_made(TransientRequest& wanted,
+                                                         const UnitSource::Specs& specs) {
+  const auto name = unit::UnitName::parse(wanted.unit.name);
+  if (!is_free(engine, *name)) return exists(wanted.unit.name);
+  with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
+    add_units(specs, effects);
+    // A slice that was there by name alone is not replaced by being added.
+    for (const unit::UnitSpecPtr& spec : specs) {
+      const auto there = the_engine.find(spec->name);
+      if (spec->transient && there && !the_engine.spec(*there)->transient) {
+        the_engine.replace_settings(spec, now(), effects);
+      }
+    }
+    return 0;
+  });
+  const auto unit = engine.find(*name);
+  if (!unit) return exists(wanted.unit.name);
+  transient.expect(*unit, std::move(wanted.processes));
+  transient.set_streams(*unit, std::move(wanted.streams));
+  engine::JobRequest job{*name};
+  job.mode = wanted.mode;
+  return with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
+    return the_engine.request(job, now(), effects);
+  });
+}
+
+void Manager::start_transient(TransientRequest request, Reply<engine::RequestOutcome> reply) {
+  Impl& impl = *impl_;
+  std::vector<UnitText> units{request.unit};
+  units.insert(units.end(), request.auxiliary.begin(), request.auxiliary.end());
+  const auto refuse = [&impl, &reply](Error why) {
+    boost::asio::post(impl.io, [reply = std::move(reply), why = std::move(why)] { reply(why); });
+  };
+  for (const UnitText& each : units) {
+    if (Status valid = check_name(each.name); !valid) return refuse(std::move(valid).error());
+  }
+  if (impl.wanted_exit) {
+    return refuse({Errc::shutting_down, "pidward is stopping and starts nothing any more"});
+  }
+  // What ended a moment ago and nobody holds makes room for its successor.
+  impl.collect_now();
+  for (const UnitText& each : units) {
+    const unit::UnitName name = *unit::UnitName::parse(each.name);
+    if (!is_free(impl.engine, name)) return refuse(exists(each.name));
+  }
+  if (!impl.transient.begin(request)) return refuse(exists(request.unit.name));
+  auto kept = std::make_shared<TransientRequest>(std::move(request));
+  impl.source.make_transient(
+      std::move(units), [&impl, kept, reply = std::move(reply)](Result<UnitSource::Specs> specs) {
+        impl.transient.end(*kept);
+        if (!specs) {
+          reply(std::move(specs).error());
+        } else {
+          reply(impl.start_made(*kept, *specs));
+        }
+        impl.drain();
+      });
+}
+
+void Manager::set_properties(const std::string& name, bool runtime, std::vector<DropInText> files,
+                             Reply<UnitId> reply) {
+  load(name, [this, runtime, files = std::move(files),
+              reply = std::move(reply)](const Result<UnitId>& loaded) mutable {
+    if (!loaded) return reply(loaded.error());
+    Impl& impl = *impl_;
+    const auto spec = impl.engine.spec(*loaded);
+    if (spec->load_state != unit::LoadState::loaded) {
+      return reply(spec->load_error().value_or(
+          Error(Errc::no_such_unit, fmt::format("Unit {} is not loaded", spec->name.str()))));
+    }
+    const unit::SearchPath& path = impl.source.context().path;
+    const std::string& directory = spec->transient ? path.transient_dir
+                                   : runtime       ? path.runtime_control_dir
+                                                   : path.control_dir;
+    impl.source.write_drop_ins(
+        spec->name, directory, std::move(files),
+        [&impl, unit = *loaded, reply = std::move(reply)](Result<unit::UnitSpecPtr> read) {
+          if (!read) return reply(std::move(read).error());
+          impl.with_engine([&](engine::Engine& engine, engine::Effects& effects) {
+            return engine.replace_settings(*read, now(), effects);
+          });
+          impl.file_checks.erase(unit);
+          reply(unit);
+        });
+  });
+}
+
+}  // namespace pidward::runtime

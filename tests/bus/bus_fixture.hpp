@@ -1,0 +1,71 @@
+// Calls to the real daemon's manager, with their answers read.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "bus/object_path.hpp"
+#include "support/daemon_fixture.hpp"
+
+namespace pidward::test {
+
+using bus::Client;
+using bus::Data;
+using bus::Reader;
+using bus::Writer;
+
+constexpr const char* kSleeper = "[Service]\nExecStart=/bin/sleep infinity\n";
+
+class BusFixture : public DaemonFixture {
+ protected:
+  /// Calls and reads the first value of the answer.
+  static Data ask(Client& client, const char* method,
+                  const std::function<void(Writer&)>& fill = {}) {
+    const auto answer = client.manager(method, fill);
+    EXPECT_TRUE(answer) << method << ": " << answer.error().to_string();
+    if (!answer) return {};
+    Reader in(answer->get());
+    return bus::read_data(in);
+  }
+  static Errc error_of(Client& client, const char* method,
+                       const std::function<void(Writer&)>& fill = {}) {
+    const auto answer = client.manager(method, fill);
+    EXPECT_FALSE(answer) << method << " should have failed";
+    if (answer) return Errc::failed;
+    EXPECT_FALSE(answer.error().message().empty());
+    return answer.error().code();
+  }
+  /// The D-Bus name of the error that a call without arguments gets.
+  static std::string error_name_of(Client& client, const char* path, const char* interface,
+                                   const char* member) {
+    bus::BusError error;
+    sd_bus_message* answer = nullptr;
+    EXPECT_LT(sd_bus_call_method(client.get(), bus::kBusName, path, interface, member, error.out(),
+                                 &answer, ""),
+              0);
+    const auto owned = bus::MessageRef::adopt(answer);
+    return error.get()->name == nullptr ? "" : error.get()->name;
+  }
+  /// Queues a job and waits for its JobRemoved.
+  static std::string run_job(Client& client, const char* method, const std::string& unit) {
+    std::map<std::string, std::string> results;
+    EXPECT_TRUE(client.subscribe([&](sd_bus_message* message) {
+      if (sd_bus_message_is_signal(message, bus::kManagerInterface, "JobRemoved") <= 0) return;
+      Reader in(message);
+      in.u();
+      const std::string path = in.o();
+      in.s();
+      results[path] = in.s();
+    }));
+    const std::string job =
+        ask(client, method, [&](Writer& out) { out.s(unit).s("replace"); }).text;
+    while (results.count(job) == 0) {
+      const auto came = client.process(std::chrono::milliseconds(60000));
+      if (!came || !*came) break;
+    }
+    return results[job];
+  }
+};
+
+}  // namespace pidward::test

@@ -1,0 +1,408 @@
+// Units made over the bus: what a client may say about them, what becomes of it, and when they go.
+#include <filesystem>
+#include <fstream>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bus/bus_fixture.hpp"
+
+namespace pidward::test {
+namespace {
+
+/// Properties of one unit, as a client writes them.
+class Wish {
+ public:
+  Wish& text(const char* name, const std::string& value) {
+    return add([=](Writer& out) {
+      out.open_struct("sv").s(name).open_variant("s").s(value).close().close();
+    });
+  }
+  Wish& flag(const char* name, bool value) {
+    return add([=](Writer& out) {
+      out.open_struct("sv").s(name).open_variant("b").b(value).close().close();
+    });
+  }
+  Wish& number(const char* name, std::uint64_t value) {
+    return add([=](Writer& out) {
+      out.open_struct("sv").s(name).open_variant("t").t(value).close().close();
+    });
+  }
+  Wish& list(const char* name, const std::vector<std::string>& value) {
+    return add([=](Writer& out) {
+      out.open_struct("sv").s(name).open_variant("as").as(value).close().close();
+    });
+  }
+  Wish& command(const char* name, const std::vector<std::string>& argv) {
+    return add([=](Writer& out) {
+      out.open_struct("sv").s(name).open_variant("a(sasb)").open_array("(sasb)");
+      out.open_struct("sasb").s(argv.at(0)).as(argv).b(false).close();
+      out.close().close().close();
+    });
+  }
+  Wish& descriptor(const char* name, int fd) {
+    return add([=](Writer& out) {
+      out.open_struct("sv").s(name).open_variant("h").h(fd).close().close();
+    });
+  }
+  Wish& assignment(const std::string& directive, const std::string& value) {
+    return add([=](Writer& out) {
+      out.open_struct("sv").s("Assignments").open_variant("a(ss)").open_array("(ss)");
+      out.open_struct("ss").s(directive).s(value).close();
+      out.close().close().close();
+    });
+  }
+  Wish& processes(const std::vector<std::uint32_t>& pids) {
+    return add([=](Writer& out) {
+      out.open_struct("sv").s("PIDs").open_variant("au").open_array("u");
+      for (const std::uint32_t pid : pids) out.u(pid);
+      out.close().close().close();
+    });
+  }
+  Wish& pidfd(int fd) {
+    return add([=](Writer& out) {
+      out.open_struct("sv").s("PIDFDs").open_variant("ah").open_array("h").h(fd);
+      out.close().close().close();
+    });
+  }
+  void write(Writer& out) const {
+    out.open_array("(sv)");
+    for (const auto& each : parts_) each(out);
+    out.close();
+  }
+
+ private:
+  Wish& add(std::function<void(Writer&)> part) {
+    parts_.push_back(std::move(part));
+    return *this;
+  }
+  std::vector<std::function<void(Writer&)>> parts_;
+};
+
+std::function<void(Writer&)> request(const std::string& name, const Wish& wish,
+                                     const std::string& other = {}, const Wish& others = {}) {
+  return [=](Writer& out) {
+    out.s(name).s("fail");
+    wish.write(out);
+    out.open_array("(sa(sv))");
+    if (!other.empty()) {
+      out.open_struct("sa(sv)").s(other);
+      others.write(out);
+      out.close();
+    }
+    out.close();
+  };
+}
+
+class TransientUnits : public BusFixture {
+ protected:
+  /// Starts it and waits for the end of its start job.
+  static std::string run(Client& client, const std::string& name, const Wish& wish) {
+    std::map<std::string, std::string> results;
+    EXPECT_TRUE(client.subscribe([&](sd_bus_message* message) {
+      if (sd_bus_message_is_signal(message, bus::kManagerInterface, "JobRemoved") <= 0) return;
+      Reader in(message);
+      in.u();
+      const std::string path = in.o();
+      in.s();
+      results[path] = in.s();
+    }));
+    const std::string job = ask(client, "StartTransientUnit", request(name, wish)).text;
+    while (!job.empty() && results.count(job) == 0) {
+      const auto came = client.process(std::chrono::milliseconds(60000));
+      if (!came || !*came) break;
+    }
+    client.unsubscribe();
+    return results[job];
+  }
+  static std::string refusal(Client& client, const std::string& name, const Wish& wish) {
+    const auto answer = client.manager("StartTransientUnit", request(name, wish));
+    EXPECT_FALSE(answer) << name << " should have been refused";
+    return answer ? "" : answer.error().message();
+  }
+  /// Waits for UnitRemoved of a unit; `begin` sets off what leads to it.
+  static bool is_removed(Client& client, const std::string& name,
+                         const std::function<void()>& begin) {
+    bool gone = false;
+    EXPECT_TRUE(client.subscribe([&](sd_bus_message* message) {
+      if (sd_bus_message_is_signal(message, bus::kManagerInterface, "UnitRemoved") <= 0) return;
+      gone = gone || Reader(message).s() == name;
+    }));
+    begin();
+    while (!gone) {
+      const auto came = client.process(std::chrono::milliseconds(60000));
+      if (!came || !*came) break;
+    }
+    client.unsubscribe();
+    return gone;
+  }
+  [[nodiscard]] std::string file(const std::string& name) const {
+    return directory.path("run/transient/" + name);
+  }
+};
+
+TEST_F(TransientUnits, RunAndAreWrittenDown) {
+  start();
+  Client client = this->client();
+  const Wish wish = Wish()
+                        .text("Description", "100% made on request")
+                        .list("Environment", {"WORD=two words", "PERCENT=%n"})
+                        .number("RestartUSec", 1500000)
+                        .flag("RemainAfterExit", true)
+                        .number("LimitNOFILE", 4096)
+                        .number("LimitNOFILESoft", 1024)
+                        .assignment("KillMode", "mixed")
+                        .command("ExecStart", {"/bin/sleep", "infinity"});
+  EXPECT_EQ(run(client, "made.service", wish), "done");
+  const auto all = client.properties(bus::unit_path("made.service"));
+  ASSERT_TRUE(all) << all.error().to_string();
+  EXPECT_EQ(all->text("ActiveState"), "active");
+  EXPECT_EQ(all->text("Description"), "100% made on request");
+  EXPECT_TRUE(all->flag("Transient"));
+  EXPECT_TRUE(all->flag("RemainAfterExit"));
+  EXPECT_EQ(all->number("RestartUSec"), 1500000U);
+  EXPECT_EQ(all->number("LimitNOFILE"), 4096U);
+  EXPECT_EQ(all->number("LimitNOFILESoft"), 1024U);
+  EXPECT_EQ(all->text("KillMode"), "mixed");
+  EXPECT_EQ(all->strings("Environment"),
+            (std::vector<std::string>{"WORD=two words", "PERCENT=%n"}));
+  EXPECT_EQ(all->text("FragmentPath"), file("made.service"));
+  EXPECT_TRUE(std::filesystem::exists(file("made.service")));
+  EXPECT_EQ(all->text("UnitFileState"), "transient");
+}
+
+TEST_F(TransientUnits, OutliveAReload) {
+  start();
+  Client client = this->client();
+  EXPECT_EQ(run(client, "made.service", Wish().command("ExecStart", {"/bin/sleep", "infinity"})),
+            "done");
+  const auto before = client.properties(bus::unit_path("made.service"));
+  ask(client, "Reload");
+  const auto after = client.properties(bus::unit_path("made.service"));
+  ASSERT_TRUE(before && after);
+  EXPECT_EQ(after->text("ActiveState"), "active");
+  EXPECT_EQ(after->text("LoadState"), "loaded");
+  EXPECT_TRUE(after->flag("Transient"));
+  EXPECT_FALSE(after->flag("NeedDaemonReload"));
+  EXPECT_EQ(after->number("MainProcess"), before->number("MainProcess"));
+}
+
+TEST_F(TransientUnits, AreGoneWhenTheyEnd) {
+  start();
+  Client client = this->client();
+  EXPECT_TRUE(is_removed(client, "short.service", [&] {
+    ask(client, "StartTransientUnit",
+        request("short.service", Wish().command("ExecStart", {"/bin/true"})));
+  }));
+  EXPECT_FALSE(std::filesystem::exists(file("short.service")));
+  EXPECT_EQ(error_of(client, "GetUnit", [](Writer& out) { out.s("short.service"); }),
+            Errc::no_such_unit);
+}
+
+TEST_F(TransientUnits, StayWhenTheyFailUnlessTheyAreToBeCollected) {
+  start();
+  Client client = this->client();
+  const Wish failing = Wish().text("Type", "oneshot").command("ExecStart", {"/bin/false"});
+  EXPECT_EQ(run(client, "kept.service", failing), "failed");
+  const auto state =
+      client.property(bus::unit_path("kept.service"), bus::kUnitInterface, "ActiveState");
+  ASSERT_TRUE(state);
+  EXPECT_EQ(state->text, "failed");
+  EXPECT_EQ(refusal(client, "kept.service", failing),
+            "Unit kept.service was already loaded or has a fragment file.");
+  EXPECT_TRUE(is_removed(client, "kept.service", [&] {
+    ask(client, "ResetFailedUnit", [](Writer& out) { out.s("kept.service"); });
+  }));
+  Wish collected = failing;
+  collected.text("CollectMode", "inactive-or-failed");
+  EXPECT_TRUE(is_removed(client, "swept.service", [&] {
+    ask(client, "StartTransientUnit", request("swept.service", collected));
+  }));
+}
+
+TEST_F(TransientUnits, AreHeldByAReference) {
+  start();
+  auto holder = std::make_unique<Client>(client());
+  Client client = this->client();
+  const Wish wish =
+      Wish().flag("AddRef", true).text("Type", "oneshot").command("ExecStart", {"/bin/true"});
+  EXPECT_EQ(run(*holder, "held.service", wish), "done");
+  const auto all = client.properties(bus::unit_path("held.service"));
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->text("ActiveState"), "inactive");
+  EXPECT_TRUE(all->flag("Transient"));
+  EXPECT_EQ(all->strings("Refs").size(), 1U);
+  EXPECT_TRUE(is_removed(client, "held.service", [&] { holder.reset(); }));
+}
+
+TEST_F(TransientUnits, TakeANameAgainAtOnce) {
+  start();
+  Client client = this->client();
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(run(client, "again.service",
+                  Wish().text("Type", "oneshot").command("ExecStart", {"/bin/true"})),
+              "done");
+  }
+}
+
+TEST_F(TransientUnits, UseTheStreamsTheyAreGiven) {
+  start();
+  Client client = this->client();
+  const sys::Fd in = *sys::make_memfd("in", "hello\n");
+  const sys::Fd out = *sys::make_memfd("out");
+  const Wish wish = Wish()
+                        .text("Type", "oneshot")
+                        .descriptor("StandardInputFileDescriptor", in.get())
+                        .descriptor("StandardOutputFileDescriptor", out.get())
+                        .command("ExecStart", {"/bin/cat"});
+  EXPECT_EQ(run(client, "pipe.service", wish), "done");
+  ::lseek(out.get(), 0, SEEK_SET);
+  EXPECT_EQ(*sys::read_all(out.get()), "hello\n");
+}
+
+TEST_F(TransientUnits, LetGoOfTheStreamsWhenTheyEnd) {
+  start();
+  Client client = this->client();
+  sys::Pipe pipe = *sys::make_pipe();
+  const Wish wish = Wish()
+                        .descriptor("StandardOutputFileDescriptor", pipe.write_end.get())
+                        .command("ExecStart", {"/bin/echo", "through the pipe"});
+  run(client, "pipe.service", wish);
+  pipe.write_end.reset();
+  // The end of the file comes only when the daemon has closed its copies.
+  EXPECT_EQ(*sys::read_all(pipe.read_end.get()), "through the pipe\n");
+}
+
+TEST_F(TransientUnits, BringOthersWithThem) {
+  start();
+  Client client = this->client();
+  const Wish timer = Wish().assignment("OnActiveSec", "1h");
+  const Wish service = Wish().command("ExecStart", {"/bin/true"});
+  ask(client, "StartTransientUnit", request("later.timer", timer, "later.service", service));
+  const auto all = client.properties(bus::unit_path("later.service"), bus::kUnitInterface);
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->text("LoadState"), "loaded");
+  EXPECT_TRUE(all->flag("Transient"));
+  EXPECT_EQ(all->text("ActiveState"), "inactive");
+}
+
+TEST_F(TransientUnits, AreRefusedWithASentence) {
+  unit("file.service", kSleeper);
+  start();
+  Client client = this->client();
+  const Wish good = Wish().command("ExecStart", {"/bin/true"});
+  EXPECT_NE(refusal(client, "file.service", good).find("file.service"), std::string::npos);
+  EXPECT_NE(refusal(client, "no suffix", good).find("not valid"), std::string::npos);
+  EXPECT_NE(refusal(client, "home.mount", good).find("home.mount"), std::string::npos);
+  EXPECT_NE(refusal(client, "t@.service", good).find("template"), std::string::npos);
+  EXPECT_NE(refusal(client, "empty.service", Wish()).find("empty.service"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(file("empty.service")));
+  EXPECT_NE(refusal(client, "a.service", Wish(good).text("Levitate", "yes")).find("Levitate"),
+            std::string::npos);
+  EXPECT_NE(refusal(client, "a.service", Wish(good).text("RestartUSec", "5")).find("RestartUSec"),
+            std::string::npos);
+  EXPECT_NE(refusal(client, "a.service", Wish(good).number("User", 5)).find("User"),
+            std::string::npos);
+  EXPECT_NE(refusal(client, "a.service", Wish(good).text("Restart", "sometimes")).find("Restart"),
+            std::string::npos);
+  EXPECT_NE(
+      refusal(client, "a.service", Wish(good).assignment("Restrat", "always")).find("Restrat"),
+      std::string::npos);
+  EXPECT_NE(refusal(client, "a.service", Wish(good).text("Description", "two\nlines"))
+                .find("Description"),
+            std::string::npos);
+  EXPECT_NE(
+      refusal(client, "a.service", Wish().command("ExecStart", {"bin/true"})).find("absolute path"),
+      std::string::npos);
+  EXPECT_NE(refusal(client, "a.scope", Wish()).find("PIDs"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(file("a.service")));
+}
+
+TEST_F(TransientUnits, AScopeTakesInProcesses) {
+  start();
+  Client client = this->client();
+  auto first = Program::start({.arguments = {"/bin/sleep", "infinity"}});
+  auto second = Program::start({.arguments = {"/bin/sleep", "infinity"}});
+  ASSERT_TRUE(first && second);
+  const auto number = static_cast<std::uint32_t>(*first->pidfd().pid());
+  const Wish wish = Wish().processes({number}).pidfd(second->pidfd().get());
+  EXPECT_EQ(run(client, "taken.scope", wish), "done");
+  EXPECT_EQ(ask(client, "GetUnitByPID", [&](Writer& out) { out.u(number); }).text,
+            bus::unit_path("taken.scope"));
+  const Data rows = ask(client, "ListProcesses",
+                        [](Writer& out) { out.as(std::vector<std::string>{"taken.scope"}); });
+  EXPECT_EQ(rows.items.size(), 2U);
+  EXPECT_TRUE(is_removed(client, "taken.scope",
+                         [&] { EXPECT_EQ(run_job(client, "StopUnit", "taken.scope"), "done"); }));
+  EXPECT_EQ(first->wait()->code, SIGTERM);
+  EXPECT_EQ(second->wait()->code, SIGTERM);
+}
+
+TEST_F(TransientUnits, AScopeIsNotMadeOfTheDaemonOrOfNothing) {
+  start();
+  Client client = this->client();
+  const auto self = static_cast<std::uint32_t>(*daemon().pidfd().pid());
+  EXPECT_NE(refusal(client, "self.scope", Wish().processes({self})).find("pidward itself"),
+            std::string::npos);
+  auto gone = Program::start({.arguments = {"/bin/true"}});
+  ASSERT_TRUE(gone);
+  gone->wait();
+  EXPECT_FALSE(refusal(client, "gone.scope", Wish().pidfd(gone->pidfd().get())).empty());
+  const sys::Fd file = *sys::make_memfd("no process");
+  EXPECT_FALSE(refusal(client, "file.scope", Wish().pidfd(file.get())).empty());
+}
+
+class SetProperty : public BusFixture {
+ protected:
+  static Result<bus::MessageRef> set(Client& client, const std::string& name, bool runtime,
+                                     const Wish& wish) {
+    return client.manager("SetUnitProperties", [&](Writer& out) {
+      out.s(name).b(runtime);
+      wish.write(out);
+    });
+  }
+};
+
+TEST_F(SetProperty, WritesADropInAndShowsTheValue) {
+  unit("web.service", kSleeper);
+  start();
+  Client client = this->client();
+  run_job(client, "StartUnit", "web.service");
+  const auto changed = set(client, "web.service", false, Wish().text("Description", "50% changed"));
+  ASSERT_TRUE(changed) << changed.error().to_string();
+  const std::string file = directory.path("units.control/web.service.d/50-Description.conf");
+  auto all = client.properties(bus::unit_path("web.service"));
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->text("Description"), "50% changed");
+  EXPECT_EQ(all->text("ActiveState"), "active");
+  EXPECT_EQ(all->strings("DropInPaths"), std::vector<std::string>{file});
+  ASSERT_TRUE(set(client, "web.service", true, Wish().number("MemoryMax", 1U << 30U)));
+  ask(client, "Reload");
+  all = client.properties(bus::unit_path("web.service"));
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->text("Description"), "50% changed");
+  EXPECT_EQ(all->number("MemoryMax"), 1U << 30U);
+  EXPECT_TRUE(std::filesystem::exists(
+      directory.path("run/system.control/web.service.d/50-MemoryMax.conf")));
+}
+
+TEST_F(SetProperty, RefusesWhatCannotBeChanged) {
+  unit("web.service", kSleeper);
+  start();
+  Client client = this->client();
+  const auto code = [&](const std::string& name, const Wish& wish) {
+    const auto answer = set(client, name, true, wish);
+    EXPECT_FALSE(answer);
+    return answer ? Errc::failed : answer.error().code();
+  };
+  EXPECT_EQ(code("web.service", Wish().text("User", "nobody")), Errc::invalid_argument);
+  EXPECT_EQ(code("web.service", Wish().text("Levitate", "yes")), Errc::invalid_argument);
+  EXPECT_EQ(code("web.service", Wish().text("MemoryMax", "lots")), Errc::invalid_argument);
+  EXPECT_EQ(code("missing.service", Wish().text("Description", "x")), Errc::no_such_unit);
+  EXPECT_EQ(code("no suffix", Wish().text("Description", "x")), Errc::invalid_argument);
+  EXPECT_FALSE(std::filesystem::exists(directory.path("run/system.control")));
+}
+
+}  // namespace
+}  // namespace pidward::test
