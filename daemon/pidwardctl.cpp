@@ -44,7 +44,11 @@ constexpr Verb kVerbs[] = {
     {"reload-or-restart", ctl::run_jobs, "Reload units that can, restart the others"},
     {"try-reload-or-restart", ctl::run_jobs, "The same for units that run"},
     {"isolate", ctl::run_jobs, "Start one unit and stop all others"},
-    {"kill", ctl::run_kill, "Send a signal to processes of units"},
+    {"kill", ctl::run_kill, "Send a signal to units' processes, or to one process or its tree"},
+    {"wait", ctl::run_wait, "Wait until units or processes have ended"},
+    {"hold", ctl::run_hold, "Keep a unit running for as long as a command runs"},
+    {"bind", ctl::run_bind, "Stop a unit when a process ends"},
+    {"leases", ctl::run_leases, "List who holds which unit or process"},
     {"cancel", ctl::run_cancel, "Cancel jobs, or all of them"},
     {"reset-failed", ctl::run_reset_failed, "Forget that units failed"},
     {"is-active", ctl::run_is_active, "Exit with 0 if a unit is active"},
@@ -108,10 +112,11 @@ void add_options(CLI::App& app, Options& o, bool& system, bool& no_pager, std::s
   app.add_flag("--before", o.before, "Show units that are ordered after the unit");
   app.add_option("-s,--signal", o.signal, "Signal to send, by name or number");
   app.add_option("--kill-whom,--kill-who", o.kill_whom, "main, control or all");
-  app.add_flag("--tree", o.tree, "Show processes below their parents");
+  app.add_flag("--tree", o.tree, "Show processes below their parents; kill: the whole tree");
   app.add_option("--unit", o.unit, "Name of the unit that run makes");
   app.add_option("--description", o.description, "Its description; the command when left out");
   app.add_flag("--pipe", o.pipe, "Give the command our own standard input, output and error");
+  app.add_flag("--hold", o.hold, "End the unit when we end, in whatever way");
   app.add_flag("--collect", o.collect, "Forget the unit when it has ended, also when it failed");
   app.add_flag("-l,--full", o.full, "Do not shorten; with edit: the whole file");
   app.add_flag("--no-legend", o.no_legend, "Without header and footer");
@@ -126,6 +131,7 @@ void add_options(CLI::App& app, Options& o, bool& system, bool& no_pager, std::s
 /// How many names stand between a verb and the command it runs; nothing for other verbs.
 std::optional<unsigned> names_before_command(std::string_view verb) {
   if (verb == "run") return 0;
+  if (verb == "hold") return 1;
   return std::nullopt;
 }
 

@@ -1,8 +1,6 @@
 // Verbs that queue jobs, and waiting for them: shows what is waited for, and why something failed.
 #include <algorithm>
 #include <chrono>
-#include <csignal>
-#include <map>
 
 #include <fmt/core.h>
 
@@ -10,7 +8,6 @@
 #include "ctl/job_waiter.hpp"
 #include "ctl/verbs.hpp"
 #include "unit/name.hpp"
-#include "unit/value_names.hpp"
 
 namespace pidward::ctl {
 namespace {
@@ -144,23 +141,6 @@ int run_jobs(Session& session) {
   if (names.empty()) return status == kSuccess ? kFailure : status;
   const int changed = change_units(session, session.options().verb, names);
   return changed != kSuccess ? changed : status;
-}
-
-int run_kill(Session& session) {
-  const auto signal = unit::signal_from_text(session.options().signal);
-  if (!signal) {
-    complain(fmt::format("there is no signal '{}'; see signal(7) for their names",
-                         session.options().signal));
-    return kFailure;
-  }
-  int status = kSuccess;
-  for (const std::string& unit : session.unit_names(status)) {
-    const auto answer = session.client().manager("KillUnit", [&](bus::Writer& out) {
-      out.s(unit).s(session.options().kill_whom).i(*signal);
-    });
-    if (!answer) status = report(answer.error());
-  }
-  return status;
 }
 
 int run_reset_failed(Session& session) {

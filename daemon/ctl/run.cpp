@@ -18,7 +18,6 @@ namespace pidward::ctl {
 namespace {
 
 constexpr auto kWake = std::chrono::milliseconds(15000);
-constexpr int kSignalBase = 128;  // as shells report a death by signal
 
 /// A name nobody else has: "run-r" and 128 random bits.
 Result<std::string> unique_name() {
@@ -108,8 +107,7 @@ int wait_for_end(Session& session, const std::string& unit) {
       fmt::print(stderr, "Finished with result: {}\n", all->text("Result"));
       if (code != 0) fmt::print(stderr, "Main process: {}\n", exit_text(code, status));
     }
-    if (code == CLD_EXITED && status != 0) return status;
-    if (code == CLD_KILLED || code == CLD_DUMPED) return kSignalBase + status;
+    if (code != 0 && status != 0) return exit_code_of_process(code, status);
     return all->text("Result") == "success" ? kSuccess : kFailure;
   }
 }
@@ -133,20 +131,25 @@ int run_run(Session& session) {
   if (!settings) return kFailure;
   command.settings = *std::move(settings);
 
-  const bool stays = options.wait || options.pipe;
+  const bool stays = options.wait || options.pipe || options.hold;
   JobWaiter waiter(session);
   if (const Status watching = waiter.watch(); !watching) return report(watching.error());
+  const char* method = options.hold ? "HoldTransientUnit" : "StartTransientUnit";
   const auto answer = session.client().manager(
-      "StartTransientUnit", [&](bus::Writer& out) { write_request(out, options, command, stays); });
+      method, [&](bus::Writer& out) { write_request(out, options, command, stays); });
   if (!answer) return report(answer.error());
+  bus::Reader in(answer->get());
+  const std::string job = in.o();
+  // Held for as long as we live, and no longer.
+  const sys::Fd lease = options.hold ? in.h() : sys::Fd();
   if (options.json) {
     fmt::print("{{\"unit\": \"{}\"}}\n", command.unit);
   } else if (!options.quiet) {
     fmt::print(stderr, "Running as unit: {}\n", command.unit);
   }
-  if (options.no_block) return kSuccess;
+  if (options.no_block && !options.hold) return kSuccess;
   if (stays) return wait_for_end(session, command.unit);
-  waiter.add(bus::Reader(answer->get()).o(), command.unit);
+  waiter.add(job, command.unit);
   return waiter.wait("start");
 }
 

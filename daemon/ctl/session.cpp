@@ -80,9 +80,10 @@ std::string Session::paint(Color color, const std::string& text) const {
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
 
-std::vector<std::string> Session::unit_names(int& status) {
+std::vector<std::string> Session::unit_names(const std::vector<std::string>& typed_names,
+                                             int& status) {
   std::vector<std::string> out;
-  for (const std::string& typed : options_.names) {
+  for (const std::string& typed : typed_names) {
     if (typed.find_first_of("*?[") != std::string::npos) {
       const auto answer = client().manager("ListUnitsByPatterns", [&](bus::Writer& writer) {
         writer.as({}).as(std::vector<std::string>{typed});

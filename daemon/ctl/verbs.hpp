@@ -44,7 +44,18 @@ int run_exit(Session& session);
 int run_verify(Session& session);
 
 int run_run(Session& session);
+int run_wait(Session& session);
+int run_hold(Session& session);
+int run_bind(Session& session);
+int run_leases(Session& session);
 int run_set_property(Session& session);
+
+/// Whether a name is that of a process: INODE or PID:INODE.
+bool names_process(const std::string& text);
+/// The object of such a process. Errors: the two numbers do not belong together, it is not known.
+Result<std::string> find_process(Session& session, const std::string& text);
+/// What a command that ended like this makes of our own exit code: its own, or 128 and the signal.
+int exit_code_of_process(std::uint64_t code, int status);
 
 /// Calls a method of the manager and reads the first value of its answer. Nothing, and `status` is
 /// set, when it failed and that was said.

@@ -14,6 +14,7 @@
 #include "bus/reader.hpp"
 #include "bus/sdbus.hpp"
 #include "bus/writer.hpp"
+#include "process/process_table.hpp"
 
 namespace pidward::bus {
 
@@ -43,9 +44,10 @@ class Call : public std::enable_shared_from_this<Call> {
 
   /// Who called; known once the caller was found to be allowed to change something.
   std::optional<uid_t> uid;
-  /// The unit or job of the object that was called; none on other objects.
+  /// The unit, job or process of the object that was called; none on other objects.
   UnitId unit;
   JobId job;
+  process::ProcessHandle process;
 
   void reply(const std::function<void(Writer&)>& fill);
   void reply() {

@@ -133,12 +133,13 @@ bool Connection::send(sd_bus_message* message) {
 }
 
 Result<SlotPtr> Connection::call(const MessageRef& message,
-                                 std::function<void(sd_bus_message*)> reply) {
+                                 std::function<void(sd_bus_message*)> reply,
+                                 std::uint64_t patience_usec) {
   if (!bus_) return Error::from_errno(ENOTCONN, "bus call");
   auto callback = std::make_unique<Callback>(std::move(reply));
   sd_bus_slot* slot = nullptr;
-  const int result =
-      sd_bus_call_async(bus_.get(), &slot, message.get(), run_callback, callback.get(), 0);
+  const int result = sd_bus_call_async(bus_.get(), &slot, message.get(), run_callback,
+                                       callback.get(), patience_usec);
   if (result < 0) return bus_failure(result, "bus call");
   wake();
   return hand_over(slot, std::move(callback));

@@ -62,9 +62,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// Queues a message, which may have been made for another connection. False when it is gone.
   bool send(sd_bus_message* message);
   /// Calls a method without waiting. `reply` is null when the connection ended first. The slot
-  /// withdraws the call when it goes.
+  /// withdraws the call when it goes. `patience_usec`: how long an answer may take; 0: as usual.
   [[nodiscard]] Result<SlotPtr> call(const MessageRef& message,
-                                     std::function<void(sd_bus_message*)> reply);
+                                     std::function<void(sd_bus_message*)> reply,
+                                     std::uint64_t patience_usec = 0);
   /// A broker's match; `seen` gets every message that matches while the slot lives.
   [[nodiscard]] Result<SlotPtr> match(const std::string& rule,
                                       std::function<void(sd_bus_message*)> seen);

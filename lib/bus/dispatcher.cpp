@@ -5,6 +5,8 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include "sys/peer.hpp"
+
 namespace pidward::bus {
 namespace {
 
@@ -71,7 +73,7 @@ int Dispatcher::handle(const std::shared_ptr<Connection>& connection, sd_bus_mes
       on_ancestor(call);
       break;
     case ObjectName::Kind::manager:
-      on_object(call, services_.catalogue.manager(), {"unit", "job"});
+      on_object(call, services_.catalogue.manager(), {"unit", "job", "process"});
       break;
     case ObjectName::Kind::units:
       on_units(call, false);
@@ -89,6 +91,12 @@ int Dispatcher::handle(const std::shared_ptr<Connection>& connection, sd_bus_mes
       } else {
         on_object(call, services_.catalogue.job(), {});
       }
+      break;
+    case ObjectName::Kind::processes:
+      on_processes(call);
+      break;
+    case ObjectName::Kind::process:
+      on_process(call, object.process);
       break;
     case ObjectName::Kind::unknown:
       unknown_object(call);
@@ -117,6 +125,29 @@ void Dispatcher::on_units(const CallPtr& call, bool jobs) {
   on_object(call, {}, std::move(children));
 }
 
+void Dispatcher::on_processes(const CallPtr& call) {
+  std::vector<std::string> children;
+  if (call->member() == "Introspect") {
+    for (const auto& process : services_.manager.list_process_details(std::nullopt)) {
+      if (process.id) children.push_back(std::to_string(process.id.number()));
+    }
+  }
+  on_object(call, {}, std::move(children));
+}
+
+void Dispatcher::on_process(const CallPtr& call, ProcessId process) {
+  auto handle = services_.manager.find_process(process);
+  if (!handle) return unknown_object(call);
+  call->process = *std::move(handle);
+  on_object(call, services_.catalogue.process(), {});
+}
+
+std::optional<Subject> Dispatcher::subject(const CallPtr& call) const {
+  auto found = subject_of(services_, call->unit, call->job);
+  if (found && call->process) found->process = services_.manager.details(call->process);
+  return found;
+}
+
 void Dispatcher::on_unit(const CallPtr& call, const std::string& name) {
   const engine::Engine& engine = services_.manager.engine();
   const auto found = [this, call](UnitId unit) {
@@ -125,6 +156,7 @@ void Dispatcher::on_unit(const CallPtr& call, const std::string& name) {
     call->unit = unit;
     on_object(call, services_.catalogue.unit(spec->name.type()), {});
   };
+  if (name == "self") return on_own_unit(call, found);
   if (const auto invocation = InvocationId::parse(name)) {
     for (const UnitId unit : engine.units()) {
       if (engine.status(unit).invocation == *invocation) return found(unit);
@@ -221,7 +253,7 @@ void Dispatcher::get(const CallPtr& call, std::span<const Interface* const> inte
   const Property* property = find_property(interfaces, interface, name);
   if (property == nullptr) return unknown_property(call, interface, name);
   with_files(call, needs_files(*property), [this, call, property](UnitFileFacts files) {
-    auto subject = subject_of(services_, call->unit, call->job);
+    auto subject = this->subject(call);
     if (!subject) return unknown_object(call);
     subject->files = std::move(files);
     call->reply([&](Writer& out) {
@@ -247,7 +279,7 @@ void Dispatcher::get_all(const CallPtr& call, std::span<const Interface* const> 
     return call->fail(kUnknownInterface, fmt::format("Unknown interface {}.", wanted));
   }
   with_files(call, files, [this, call, chosen](UnitFileFacts facts) {
-    auto subject = subject_of(services_, call->unit, call->job);
+    auto subject = this->subject(call);
     if (!subject) return unknown_object(call);
     subject->files = std::move(facts);
     call->reply([&](Writer& out) {
@@ -278,7 +310,7 @@ void Dispatcher::set(const CallPtr& call, std::span<const Interface* const> inte
           Error(Errc::invalid_argument, fmt::format("Property {} has type '{}', not '{}'.",
                                                     property->name, property->type, found)));
     }
-    const auto subject = subject_of(services_, call->unit, call->job);
+    const auto subject = this->subject(call);
     if (!subject) return unknown_object(call);
     call->in().enter('v', found.c_str());
     const Status status = property->set(*subject, call->in());
@@ -298,34 +330,69 @@ void Dispatcher::authorise(const CallPtr& call, Next next) {
 
 void Dispatcher::decide(const CallPtr& call, uid_t uid, const Next& next) {
   call->uid = uid;
-  may_change(uid) ? next() : refuse(call, uid);
+  if (may_change(uid)) return next();
+  polkit_.ask(call, services_.manager.features(), [call, uid, next](Polkit::Verdict verdict) {
+    switch (verdict) {
+      case Polkit::Verdict::yes:
+        return next();
+      case Polkit::Verdict::needs_password:
+        return call->fail("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+                          "Interactive authentication required.");
+      case Polkit::Verdict::no:
+      case Polkit::Verdict::absent:
+        return refuse(call, uid);
+    }
+  });
+}
+
+void Dispatcher::ask_driver(const CallPtr& call, const char* question,
+                            std::function<void(std::uint32_t)> next) {
+  sd_bus_message* raw = nullptr;
+  if (sd_bus_message_new_method_call(call->connection().get(), &raw, "org.freedesktop.DBus",
+                                     "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                     question) < 0) {
+    return next(UINT32_MAX);
+  }
+  const MessageRef message = MessageRef::adopt(raw);
+  Writer(raw).s(call->sender());
+  const std::uint64_t id = next_query_++;
+  auto slot = call->connection().call(message, [this, id, next](sd_bus_message* answer) {
+    const auto finished = queries_.extract(id);
+    Reader in(answer);
+    const bool failed = sd_bus_message_is_method_error(answer, nullptr) > 0;
+    const std::uint32_t number = failed ? UINT32_MAX : in.u();
+    next(in.error() == 0 ? number : UINT32_MAX);
+  });
+  if (!slot) return next(UINT32_MAX);
+  queries_[id] = std::move(*slot);
 }
 
 void Dispatcher::ask_for_uid(const CallPtr& call, Next next) {
   const std::string sender(call->sender());
-  const Error unknown(Errc::access_denied, "the bus does not say who the caller is");
-  sd_bus_message* raw = nullptr;
-  if (sd_bus_message_new_method_call(call->connection().get(), &raw, "org.freedesktop.DBus",
-                                     "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                     "GetConnectionUnixUser") < 0) {
-    return call->fail(unknown);
-  }
-  const MessageRef question = MessageRef::adopt(raw);
-  Writer(raw).s(sender);
-  const std::uint64_t id = next_query_++;
-  auto slot = call->connection().call(
-      question, [this, call, sender, id, next, unknown](sd_bus_message* answer) {
-        const SlotPtr finished = std::move(queries_[id]);
-        queries_.erase(id);
-        Reader in(answer);
-        const std::uint32_t uid =
-            sd_bus_message_is_method_error(answer, nullptr) > 0 ? UINT32_MAX : in.u();
-        if (in.error() != 0 || uid == UINT32_MAX) return call->fail(unknown);
+  ask_driver(
+      call, "GetConnectionUnixUser",
+      [this, call, sender, next = std::move(next)](std::uint32_t uid) {
+        if (uid == UINT32_MAX) {
+          return call->fail(Error(Errc::access_denied, "the bus does not say who the caller is"));
+        }
         uids_[sender] = uid;
         decide(call, uid, next);
       });
-  if (!slot) return call->fail(slot.error());
-  queries_[id] = std::move(*slot);
+}
+
+void Dispatcher::on_own_unit(const CallPtr& call, const std::function<void(UnitId)>& found) {
+  const auto answer = [call, found](const Result<UnitId>& unit) {
+    unit ? found(*unit)
+         : call->fail("org.pidward1.NoUnitForPID", "The caller is in no unit of this pidward.");
+  };
+  if (call->connection().is_broker()) {
+    return ask_driver(call, "GetConnectionUnixProcessID", [this, answer](std::uint32_t pid) {
+      answer(services_.manager.unit_by_pid(pid));
+    });
+  }
+  const auto peer =
+      sys::peer_pidfd(sd_bus_get_fd(call->connection().get()), services_.manager.features());
+  answer(peer ? services_.manager.unit_of(*peer) : Result<UnitId>(peer.error()));
 }
 
 void Dispatcher::forget_client(const std::string& name) {

@@ -35,7 +35,10 @@ struct Subject {
   runtime::Manager& manager;
   std::optional<engine::UnitStatus> unit;
   std::optional<engine::JobStatus> job;
+  std::optional<runtime::ProcessDetails> process;
   UnitFileFacts files = {};
+  /// Read when the first of them is asked for.
+  mutable std::optional<runtime::ResourceCounters> counters = std::nullopt;
 
   [[nodiscard]] const unit::UnitSpec& spec() const { return *unit->spec; }
   [[nodiscard]] const unit::Settings& settings() const { return unit->spec->settings; }
@@ -109,6 +112,7 @@ class Catalogue {
   Catalogue();
   [[nodiscard]] std::span<const Interface* const> manager() const { return manager_; }
   [[nodiscard]] std::span<const Interface* const> job() const { return job_; }
+  [[nodiscard]] std::span<const Interface* const> process() const { return process_; }
   /// The type's own interface first, then org.pidward1.Unit.
   [[nodiscard]] std::span<const Interface* const> unit(unit::UnitType type) const {
     return units_[static_cast<std::size_t>(type)];
@@ -117,7 +121,7 @@ class Catalogue {
  private:
   const Interface* keep(Interface interface);
   std::vector<std::unique_ptr<Interface>> all_;
-  std::vector<const Interface*> manager_, job_;
+  std::vector<const Interface*> manager_, job_, process_;
   std::array<std::vector<const Interface*>, unit::kUnitTypes> units_;
 };
 

@@ -19,6 +19,7 @@ int hex_value(char c) {
 
 constexpr std::string_view kUnits = "/org/pidward1/unit";
 constexpr std::string_view kJobs = "/org/pidward1/job";
+constexpr std::string_view kProcesses = "/org/pidward1/process";
 
 /// The element behind `prefix` + '/', if that is what `path` is.
 std::optional<std::string_view> child_of(std::string_view path, std::string_view prefix) {
@@ -29,6 +30,15 @@ std::optional<std::string_view> child_of(std::string_view path, std::string_view
   const std::string_view element = path.substr(prefix.size() + 1);
   if (element.find('/') != std::string_view::npos) return std::nullopt;
   return element;
+}
+
+/// A decimal number other than 0, and nothing else.
+template <typename Number>
+Number parse_number(std::string_view text) {
+  Number number = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && rest == end ? number : 0;
 }
 
 }  // namespace
@@ -77,23 +87,29 @@ std::string job_path(JobId job) {
   return job ? std::string(kJobs) + "/" + std::to_string(job.number()) : "/";
 }
 
+std::string process_path(ProcessId process) {
+  return process ? std::string(kProcesses) + "/" + std::to_string(process.number()) : "/";
+}
+
 ObjectName parse_object_path(std::string_view path) {
   using Kind = ObjectName::Kind;
   if (path == "/" || path == "/org") return {.kind = Kind::ancestor};
   if (path == kManagerPath) return {.kind = Kind::manager};
   if (path == kUnits) return {.kind = Kind::units};
   if (path == kJobs) return {.kind = Kind::jobs};
+  if (path == kProcesses) return {.kind = Kind::processes};
   if (const auto element = child_of(path, kUnits)) {
     const auto name = unescape_element(*element);
     if (!name) return {};
-    return {.kind = Kind::unit, .unit = *name};
+    return {.kind = Kind::unit, .unit = *name, .job = {}, .process = {}};
   }
   if (const auto element = child_of(path, kJobs)) {
-    std::uint32_t number = 0;
-    const char* end = element->data() + element->size();
-    const auto [rest, error] = std::from_chars(element->data(), end, number);
-    if (error != std::errc() || rest != end || number == 0) return {};
-    return {.kind = Kind::job, .job = JobId(number)};
+    const JobId job(parse_number<std::uint32_t>(*element));
+    if (job) return {.kind = Kind::job, .unit = {}, .job = job, .process = {}};
+  }
+  if (const auto element = child_of(path, kProcesses)) {
+    const ProcessId process(parse_number<std::uint64_t>(*element));
+    if (process) return {.kind = Kind::process, .unit = {}, .job = {}, .process = process};
   }
   return {};
 }

@@ -52,7 +52,11 @@ Status Server::Impl::open() {
                       const std::shared_ptr<Connection>& connection,
                       sd_bus_message* message) { return dispatcher.handle(connection, message); },
           .joined =
-              [this](std::shared_ptr<Connection> broker) { signals.set_broker(std::move(broker)); },
+              [this](std::shared_ptr<Connection> broker) {
+                const bool is_system = services.manager.config().scope == unit::Scope::system;
+                if (is_system) dispatcher.set_system_bus(broker);
+                signals.set_broker(std::move(broker));
+              },
           .lost = [this] { broker_lost(); },
           .client_left =
               [this](const std::string& name) {
@@ -99,6 +103,7 @@ void Server::Impl::private_lost(const std::shared_ptr<Connection>& connection) {
 
 void Server::Impl::broker_lost() {
   signals.set_broker(nullptr);
+  dispatcher.set_system_bus(nullptr);
   services.clients.forget_broker_clients();
   services.broker_jobs.clear();
   dispatcher.forget_broker_clients();

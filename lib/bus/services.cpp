@@ -40,8 +40,37 @@ std::vector<std::string> Clients::holders(UnitId unit) const {
   return out;
 }
 
+bool Clients::keep_process(const std::string& client, const process::ProcessHandle& process) {
+  auto& kept = processes_[client];
+  if (kept.size() >= kMaxProcesses && kept.count(process->id()) == 0) return false;
+  kept.insert_or_assign(process->id(), process);
+  return true;
+}
+
+std::uint64_t Clients::begin_wait(const std::string& client) {
+  waits_[client][next_wait_] = nullptr;
+  return next_wait_++;
+}
+
+void Clients::keep_wait(const std::string& client, std::uint64_t wait, runtime::WaitTicket ticket) {
+  const auto of_client = waits_.find(client);
+  if (of_client == waits_.end()) return;
+  const auto found = of_client->second.find(wait);
+  if (found != of_client->second.end()) found->second = std::move(ticket);
+}
+
+void Clients::end_wait(const std::string& client, std::uint64_t wait) {
+  const auto of_client = waits_.find(client);
+  if (of_client == waits_.end()) return;
+  // The ticket goes last: what it lets go of may call us.
+  const auto over = of_client->second.extract(wait);
+  if (of_client->second.empty()) waits_.erase(of_client);
+}
+
 void Clients::forget_client(const std::string& client) {
   subscribers_.erase(client);
+  const auto waits = waits_.extract(client);
+  processes_.erase(client);
   std::vector<UnitId> freed;
   for (auto& [unit, holders] : references_) {
     if (holders.erase(client) > 0 && holders.empty()) freed.push_back(unit);
@@ -61,6 +90,12 @@ void Clients::forget_broker_clients() {
     for (const auto& [client, count] : holders) {
       if (is_broker_client(client)) gone.insert(client);
     }
+  }
+  for (const auto& [client, kept] : processes_) {
+    if (is_broker_client(client)) gone.insert(client);
+  }
+  for (const auto& [client, kept] : waits_) {
+    if (is_broker_client(client)) gone.insert(client);
   }
   for (const std::string& client : gone) forget_client(client);
 }

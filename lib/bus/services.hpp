@@ -16,6 +16,9 @@ namespace pidward::bus {
 /// Clients that subscribed and references they hold; all of a client's end when it leaves.
 class Clients {
  public:
+  /// Processes one client may keep: each is a descriptor of ours.
+  static constexpr std::size_t kMaxProcesses = 256;
+
   explicit Clients(runtime::Manager& manager) : manager_(manager) {}
   /// False when it was so already.
   bool subscribe(const std::string& client) { return subscribers_.insert(client).second; }
@@ -26,6 +29,14 @@ class Clients {
   /// False when the client holds none.
   bool drop_reference(const std::string& client, UnitId unit);
   [[nodiscard]] std::vector<std::string> holders(UnitId unit) const;
+  /// Keeps a process's object for a client until it leaves, so that it can ask how it ended. False
+  /// when the client keeps too many.
+  bool keep_process(const std::string& client, const process::ProcessHandle& process);
+  /// Keeps a wait of a client's until it is over or the client leaves. Returns what end_wait()
+  /// takes.
+  std::uint64_t begin_wait(const std::string& client);
+  void keep_wait(const std::string& client, std::uint64_t wait, runtime::WaitTicket ticket);
+  void end_wait(const std::string& client, std::uint64_t wait);
   void forget_client(const std::string& client);
   /// All clients of the broker left: it went away.
   void forget_broker_clients();
@@ -35,6 +46,9 @@ class Clients {
   runtime::Manager& manager_;
   std::set<std::string> subscribers_;
   std::map<UnitId, std::map<std::string, unsigned>> references_;
+  std::map<std::string, std::map<ProcessId, process::ProcessHandle>> processes_;
+  std::map<std::string, std::map<std::uint64_t, runtime::WaitTicket>> waits_;
+  std::uint64_t next_wait_ = 1;
 };
 
 struct Services {

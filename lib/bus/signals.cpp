@@ -6,6 +6,7 @@
 
 #include "bus/dispatcher.hpp"
 #include "bus/object_path.hpp"
+#include "bus/objects/common.hpp"
 
 namespace pidward::bus {
 
@@ -134,6 +135,26 @@ void Signals::startup_finished() {
   const auto took = static_cast<std::uint64_t>(std::max(finished - begun, Duration()).count());
   manager_signal("StartupFinished", broker_listens(),
                  [&](Writer& out) { out.t(0).t(0).t(0).t(0).t(took).t(took); });
+}
+
+void Signals::process_added(ProcessId process) {
+  if (nobody_listens()) return;
+  const auto handle = services_.manager.find_process(process);
+  if (!handle) return;
+  manager_signal("ProcessNew", broker_listens(), [&](Writer& out) {
+    out.t(process.number()).o(process_path(process)).s(name_of(services_, (*handle)->unit()));
+  });
+}
+
+void Signals::process_exited(ProcessId process) {
+  if (nobody_listens()) return;
+  const auto handle = services_.manager.find_process(process);
+  if (!handle) return;
+  const ExitStatus status = (*handle)->exit_status().value_or(ExitStatus{});
+  manager_signal("ProcessExited", broker_listens(), [&](Writer& out) {
+    out.t(process.number()).o(process_path(process)).s(name_of(services_, (*handle)->unit()));
+    out.i(cld_code(status)).i(status.code);
+  });
 }
 
 void Signals::watch_bus_name(const std::string& name, bool watch) {

@@ -43,6 +43,8 @@ class Signals final : public runtime::ManagerObserver {
   void reloading(bool begins) override;
   void unit_files_changed() override;
   void startup_finished() override;
+  void process_added(ProcessId process) override;
+  void process_exited(ProcessId process) override;
   void watch_bus_name(const std::string& name, bool watch) override;
 
  private:

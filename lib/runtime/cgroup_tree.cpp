@@ -145,6 +145,8 @@ Result<sys::CgroupDir> CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spe
     return error;
   }
   watches_[group.watch] = unit;
+  by_id_[group.id] = unit;
+  by_path_[group.path] = unit;
   group.known_empty = true;
   groups_.emplace(unit, std::move(group));
   return directory;
@@ -188,17 +190,20 @@ bool CgroupTree::is_populated(UnitId unit) {
 }
 
 std::optional<UnitId> CgroupTree::unit_at(const std::string& path) const {
-  for (const auto& [unit, group] : groups_) {
-    if (sys::cgroup_is_within(path, full_path(group))) return unit;
+  if (!is_available() || !sys::cgroup_is_within(path, base_.path())) return std::nullopt;
+  const std::size_t skipped = base_.path() == "/" ? 1 : base_.path().size() + 1;
+  std::string inner = path.size() > skipped ? path.substr(skipped) : std::string();
+  while (!inner.empty()) {
+    if (const auto found = by_path_.find(inner); found != by_path_.end()) return found->second;
+    const std::size_t slash = inner.rfind('/');
+    inner.resize(slash == std::string::npos ? 0 : slash);
   }
   return std::nullopt;
 }
 
 std::optional<UnitId> CgroupTree::unit_by_id(std::uint64_t cgroup_id) const {
-  for (const auto& [unit, group] : groups_) {
-    if (group.id == cgroup_id) return unit;
-  }
-  return std::nullopt;
+  const auto found = by_id_.find(cgroup_id);
+  return found == by_id_.end() ? std::nullopt : std::optional(found->second);
 }
 
 void CgroupTree::descriptor_ready(int fd, std::uint32_t /*events*/) {
@@ -223,6 +228,7 @@ void CgroupTree::group_changed(int watch) {
   const auto found = watches_.find(watch);
   if (found == watches_.end()) return;
   const UnitId unit = found->second;
+  if (on_change_) on_change_(unit);
   Group& group = groups_.at(unit);
   group.known_empty = false;
   if (is_populated(unit)) return;
@@ -248,6 +254,12 @@ void CgroupTree::forget(UnitId unit) {
   if (found == groups_.end()) return;
   ::inotify_rm_watch(inotify_.get(), found->second.watch);
   watches_.erase(found->second.watch);
+  const auto drop = [unit](auto& map, const auto& key) {
+    const auto entry = map.find(key);
+    if (entry != map.end() && entry->second == unit) map.erase(entry);
+  };
+  drop(by_id_, found->second.id);
+  drop(by_path_, found->second.path);
   groups_.erase(found);
 }
 

@@ -52,6 +52,9 @@ class CgroupTree final : private DescriptorHandler {
   /// Called when the last process of a unit's group has left it.
   void set_empty_callback(EmptyCallback callback) { on_empty_ = std::move(callback); }
 
+  /// Called when the kernel changed cgroup.events of a unit's group: populated, frozen.
+  void set_change_callback(EmptyCallback callback) { on_change_ = std::move(callback); }
+
   /// The unit's group was killed through cgroup.kill. Linux 6.18 kills whatever is cloned into such
   /// a group later, so it is made anew before the next start, or joined by the child itself while
   /// it is not empty.
@@ -101,8 +104,11 @@ class CgroupTree final : private DescriptorHandler {
   sys::Fd inotify_;
   Watch inotify_watch_;
   EmptyCallback on_empty_;
+  EmptyCallback on_change_;
   std::unordered_map<UnitId, Group> groups_;
   std::unordered_map<int, UnitId> watches_;
+  std::unordered_map<std::uint64_t, UnitId> by_id_;
+  std::unordered_map<std::string, UnitId> by_path_;  ///< as Group::path
 };
 
 }  // namespace pidward::runtime

@@ -165,6 +165,7 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
       groups(core),
       tracker(core),
       tree(core, groups, tracker),
+      freezer(groups),
       leases(core, tracker),
       waits(core, tracker),
       bindings(waits),
@@ -223,6 +224,9 @@ Status Manager::Impl::open() {
   PIDWARD_CHECK(signals.open(*watcher));
   PIDWARD_CHECK(logs.open());
   PIDWARD_CHECK(notify.open());
+  groups.set_change_callback([this](UnitId unit) {
+    if (freezer.group_changed(unit)) observers.unit_changed(unit);
+  });
   groups.set_empty_callback([this](UnitId unit) { tree.group_empty(unit); });
   tracker.set_hooks([this](ProcessId process) { return spawner->settle(process); },
                     [this](UnitId unit, ProcessId process) { process_ended(unit, process); });

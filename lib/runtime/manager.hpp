@@ -17,6 +17,7 @@
 #include "runtime/leases.hpp"
 #include "runtime/process_details.hpp"
 #include "runtime/transient_units.hpp"
+#include "runtime/unit_resources.hpp"
 #include "sys/features.hpp"
 #include "unit/install.hpp"
 #include "unit/loader.hpp"
@@ -110,12 +111,17 @@ class Manager {
   /// StartTransientUnit: makes units out of text and starts the first of them. Errors: the name is
   /// taken, what is wrong with the text, and those of submit(); nothing is left of the units then.
   void start_transient(TransientRequest request, Reply<engine::RequestOutcome> reply);
+  /// The same, held by a lease from the start: it is stopped when the last copy of the descriptor
+  /// is closed. Errors also as lease_unit().
+  void hold_transient(TransientRequest request, LeaseTaker taker, Reply<UnitLease> reply);
   /// SetUnitProperties: writes the drop-ins (for good, or until the next boot with `runtime`; a
   /// transient unit's live as long as it), reads the unit again and puts its settings into effect.
   void set_properties(const std::string& name, bool runtime, std::vector<DropInText> files,
                       Reply<UnitId> reply);
   /// Unit file operations, off the loop.
   void install(const unit::InstallRequest& request, Reply<unit::InstallPlan> reply);
+  /// What install() would change, and nothing is changed.
+  void plan_install(const unit::InstallRequest& request, Reply<unit::InstallPlan> reply);
   void list_unit_files(Reply<std::vector<unit::UnitFileEntry>> reply);
   void unit_file_state(const std::string& name, Reply<std::string> reply);
   /// "enabled", "disabled" or "ignored", as the preset files have it (UnitFilePreset); off the
@@ -194,6 +200,25 @@ class Manager {
   [[nodiscard]] std::vector<ProcessId> bound_to(UnitId unit) const;
   /// Which means hold the unit's tree together here and now.
   [[nodiscard]] UnitMeans means(UnitId unit) const;
+
+  /// What the unit uses now, read from its control group.
+  [[nodiscard]] ResourceCounters resources(UnitId unit) const;
+  /// Effective user and group of a process in the table that has not ended.
+  [[nodiscard]] std::optional<std::pair<std::uint32_t, std::uint32_t>> credentials_of(
+      ProcessId process) const;
+  /// The Condition…= or Assert…= line that kept the unit from starting the last time; empty: none.
+  [[nodiscard]] std::string failed_condition(UnitId unit) const;
+  /// The unit a process is in. Errors: none.
+  [[nodiscard]] Result<UnitId> unit_of(const sys::Pidfd& process) const;
+  [[nodiscard]] FreezerState freezer_state(UnitId unit) const;
+  /// FreezeUnit and ThawUnit; the reply comes when the kernel has done it. Errors: the unit is not
+  /// active or has a job, there is no control group to freeze.
+  void freeze(UnitId unit, bool freeze, Reply<UnitId> reply);
+  /// "runtime", "state", "cache", "logs", "configuration": what clean() would find.
+  [[nodiscard]] std::vector<std::string> cleanable(UnitId unit) const;
+  /// CleanUnit: removes those directories of a unit that is down, off the loop. "all" is all of
+  /// them, no word cache and runtime. Errors: it is not down, it has none of these.
+  void clean(UnitId unit, const std::vector<std::string>& what, Reply<UnitId> reply);
 
   [[nodiscard]] const sys::KernelFeatures& features() const;
   [[nodiscard]] const Config& config() const;

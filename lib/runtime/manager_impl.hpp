@@ -13,6 +13,7 @@
 
 #include "runtime/core.hpp"
 #include "runtime/external_units.hpp"
+#include "runtime/freezer.hpp"
 #include "runtime/listeners.hpp"
 #include "runtime/manager.hpp"
 #include "runtime/notify_socket.hpp"
@@ -85,8 +86,8 @@ struct Manager::Impl final : EventSink {
 
   // manager_transient.cpp
   void collect_now();
-  Result<engine::RequestOutcome> start_made(TransientRequest& wanted,
-                                            const UnitSource::Specs& specs);
+  void make_transient(TransientRequest request, std::function<void(Result<UnitId>)> then);
+  Result<UnitId> add_made(TransientRequest& wanted, const UnitSource::Specs& specs);
 
   // manager_exit.cpp
   void handle_signal(int signal);
@@ -109,6 +110,7 @@ struct Manager::Impl final : EventSink {
   CgroupTree groups;
   ProcessTracker tracker;
   UnitTree tree;
+  Freezer freezer;
   Leases leases;
   ProcessWaits waits;
   Bindings bindings;

@@ -21,7 +21,12 @@ class Runner {
 
   void operator()(const engine::PrepareStart& effect) { impl_.preparer->prepare(effect); }
   void operator()(const engine::Spawn& effect) { impl_.spawner->spawn(effect); }
-  void operator()(const engine::KillProcesses& effect) { impl_.tree.kill(effect); }
+  void operator()(const engine::KillProcesses& effect) {
+    // A frozen process would not act on the signals of a stop.
+    const bool stops = impl_.engine.status(effect.unit).active != engine::ActiveState::active;
+    if (stops) impl_.freezer.release(effect.unit);
+    impl_.tree.kill(effect);
+  }
   void operator()(const engine::WatchEmpty& effect) { impl_.tree.watch_empty(effect.unit); }
   void operator()(const engine::ArmTimer& effect) {
     if (effect.wall) return impl_.wall_clock.arm(effect.unit, *effect.wall, effect.generation);
@@ -60,6 +65,7 @@ class Runner {
     impl_.pid_files.forget(effect.unit);
     if (!effect.restarting) impl_.bindings.forget(effect.unit);
     if (!effect.restarting) impl_.transient.close_streams(effect.unit);
+    impl_.freezer.forget(effect.unit);
     impl_.preparer->clean_up(effect);
   }
   void operator()(const engine::UnitAdded& effect) {
@@ -79,6 +85,7 @@ class Runner {
     impl_.source.known().remove(effect.name);
     impl_.transient.removed(effect.unit, effect.name);
     impl_.file_checks.erase(effect.unit);
+    impl_.preparer->forget(effect.unit);
     impl_.named_on_bus.erase(effect.unit);
     impl_.leases.forget(effect.unit);
     impl_.observers.unit_removed(effect.unit, effect.name);

@@ -46,8 +46,7 @@ void Manager::Impl::collect_now() {
   });
 }
 
-Result<engine::RequestOutcome> Manager::Impl::start_made(TransientRequest& wanted,
-                                                         const UnitSource::Specs& specs) {
+Result<UnitId> Manager::Impl::add_made(TransientRequest& wanted, const UnitSource::Specs& specs) {
   const auto name = unit::UnitName::parse(wanted.unit.name);
   if (!is_free(engine, *name)) return exists(wanted.unit.name);
   with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
@@ -65,44 +64,63 @@ Result<engine::RequestOutcome> Manager::Impl::start_made(TransientRequest& wante
   if (!unit) return exists(wanted.unit.name);
   transient.expect(*unit, std::move(wanted.processes));
   transient.set_streams(*unit, std::move(wanted.streams));
-  engine::JobRequest job{*name};
-  job.mode = wanted.mode;
-  return with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
-    return the_engine.request(job, now(), effects);
-  });
+  return *unit;
 }
 
-void Manager::start_transient(TransientRequest request, Reply<engine::RequestOutcome> reply) {
-  Impl& impl = *impl_;
+void Manager::Impl::make_transient(TransientRequest request,
+                                   std::function<void(Result<UnitId>)> then) {
   std::vector<UnitText> units{request.unit};
   units.insert(units.end(), request.auxiliary.begin(), request.auxiliary.end());
-  const auto refuse = [&impl, &reply](Error why) {
-    boost::asio::post(impl.io, [reply = std::move(reply), why = std::move(why)] { reply(why); });
+  const auto refuse = [this, &then](Error why) {
+    boost::asio::post(io, [then = std::move(then), why = std::move(why)] { then(why); });
   };
   for (const UnitText& each : units) {
     if (Status valid = check_name(each.name); !valid) return refuse(std::move(valid).error());
   }
-  if (impl.wanted_exit) {
+  if (wanted_exit) {
     return refuse({Errc::shutting_down, "pidward is stopping and starts nothing any more"});
   }
   // What ended a moment ago and nobody holds makes room for its successor.
-  impl.collect_now();
+  collect_now();
   for (const UnitText& each : units) {
-    const unit::UnitName name = *unit::UnitName::parse(each.name);
-    if (!is_free(impl.engine, name)) return refuse(exists(each.name));
+    if (!is_free(engine, *unit::UnitName::parse(each.name))) return refuse(exists(each.name));
   }
-  if (!impl.transient.begin(request)) return refuse(exists(request.unit.name));
+  if (!transient.begin(request)) return refuse(exists(request.unit.name));
   auto kept = std::make_shared<TransientRequest>(std::move(request));
-  impl.source.make_transient(
-      std::move(units), [&impl, kept, reply = std::move(reply)](Result<UnitSource::Specs> specs) {
-        impl.transient.end(*kept);
-        if (!specs) {
-          reply(std::move(specs).error());
-        } else {
-          reply(impl.start_made(*kept, *specs));
-        }
-        impl.drain();
-      });
+  source.make_transient(std::move(units),
+                        [this, kept, then = std::move(then)](Result<UnitSource::Specs> specs) {
+                          transient.end(*kept);
+                          then(specs ? add_made(*kept, *specs) : std::move(specs).error());
+                          drain();
+                        });
+}
+
+void Manager::start_transient(TransientRequest request, Reply<engine::RequestOutcome> reply) {
+  Impl& impl = *impl_;
+  engine::JobRequest job{*unit::UnitName::parse("unknown.target")};
+  job.mode = request.mode;
+  if (const auto name = unit::UnitName::parse(request.unit.name)) job.unit = *name;
+  impl.make_transient(std::move(request),
+                      [&impl, job, reply = std::move(reply)](const Result<UnitId>& made) {
+                        if (!made) return reply(made.error());
+                        impl.request(job, reply);
+                      });
+}
+
+void Manager::hold_transient(TransientRequest request, LeaseTaker taker, Reply<UnitLease> reply) {
+  Impl& impl = *impl_;
+  LeaseRequest lease{request.unit.name, request.mode, taker};
+  impl.make_transient(std::move(request),
+                      [this, &impl, lease, reply = std::move(reply)](const Result<UnitId>& made) {
+                        if (!made) return reply(made.error());
+                        // Nobody holds the unit until it is leased, and it must not be collected
+                        // before.
+                        impl.engine.set_referenced(*made, true);
+                        lease_unit(lease, [&impl, unit = *made, reply](Result<UnitLease> leased) {
+                          impl.update_reference(unit);
+                          reply(std::move(leased));
+                        });
+                      });
 }
 
 void Manager::set_properties(const std::string& name, bool runtime, std::vector<DropInText> files,

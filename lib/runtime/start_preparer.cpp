@@ -50,6 +50,11 @@ void StartPreparer::answer(UnitId unit, ConditionOutcome outcome) {
   event.conditions_ok = outcome.conditions_ok;
   event.asserts_ok = outcome.asserts_ok;
   event.failed_condition = std::move(outcome.failed);
+  if (event.failed_condition.empty()) {
+    failed_.erase(unit);
+  } else {
+    failed_[unit] = event.failed_condition;
+  }
   if (event.conditions_ok && event.asserts_ok && runs_processes(*spec)) {
     if (groups_.is_available()) {
       if (auto made = groups_.ensure(unit, *spec); !made) event.error = std::move(made).error();
@@ -60,6 +65,11 @@ void StartPreparer::answer(UnitId unit, ConditionOutcome outcome) {
     }
   }
   core_.events.post(std::move(event));
+}
+
+std::string StartPreparer::failed_condition(UnitId unit) const {
+  const auto found = failed_.find(unit);
+  return found == failed_.end() ? std::string() : found->second;
 }
 
 Status StartPreparer::fill_scope(UnitId unit) {

@@ -24,6 +24,9 @@ class StartPreparer {
 
   void prepare(const engine::PrepareStart& effect);
   void clean_up(const engine::CleanUp& effect);
+  /// The condition or assertion that did not hold when the unit was last started; empty: none.
+  [[nodiscard]] std::string failed_condition(UnitId unit) const;
+  void forget(UnitId unit) { failed_.erase(unit); }
 
  private:
   void answer(UnitId unit, ConditionOutcome outcome);
@@ -36,6 +39,7 @@ class StartPreparer {
   ProcessTracker& tracker_;
   UnitTree& tree_;
   Surroundings surroundings_;
+  std::unordered_map<UnitId, std::string> failed_;
   std::unordered_set<UnitId> cleaning_;  ///< directories are being removed on the pool
   std::unordered_map<UnitId, engine::PrepareStart> waiting_;  ///< for that
 };

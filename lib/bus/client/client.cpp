@@ -11,9 +11,6 @@
 namespace pidward::bus {
 namespace {
 
-/// Some answers come when a reload of ten thousand units is done.
-constexpr std::uint64_t kCallTimeout = 600ULL * 1000 * 1000;
-
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? std::string() : value;
@@ -87,7 +84,8 @@ Result<Client> Client::connect(const ClientOptions& options) {
 }
 
 Result<MessageRef> Client::call(const std::string& path, const char* interface, const char* member,
-                                const std::function<void(Writer&)>& fill) {
+                                const std::function<void(Writer&)>& fill,
+                                std::uint64_t patience_usec) {
   sd_bus_message* raw = nullptr;
   int result =
       sd_bus_message_new_method_call(bus_.get(), &raw, kBusName, path.c_str(), interface, member);
@@ -98,7 +96,7 @@ Result<MessageRef> Client::call(const std::string& path, const char* interface, 
   if (out.error() != 0) return Error::from_errno(out.error(), member);
   BusError error;
   sd_bus_message* answer = nullptr;
-  result = sd_bus_call(bus_.get(), raw, kCallTimeout, error.out(), &answer);
+  result = sd_bus_call(bus_.get(), raw, patience_usec, error.out(), &answer);
   if (result < 0) return error_of(error.get(), result, member);
   return MessageRef::adopt(answer);
 }

@@ -30,7 +30,11 @@ class Client {
 
   /// Calls `interface`.`member` on `path`. The error has the kind its D-Bus name stands for.
   Result<MessageRef> call(const std::string& path, const char* interface, const char* member,
-                          const std::function<void(Writer&)>& fill = {});
+                          const std::function<void(Writer&)>& fill = {},
+                          std::uint64_t patience_usec = kPatienceUsec);
+  /// How long an answer may take unless the caller says otherwise: some come when a reload of ten
+  /// thousand units is done. UINT64_MAX: for ever.
+  static constexpr std::uint64_t kPatienceUsec = 600ULL * 1000 * 1000;
   /// call() on the manager.
   Result<MessageRef> manager(const char* member, const std::function<void(Writer&)>& fill = {});
   /// One property.

@@ -52,7 +52,8 @@ Catalogue::Catalogue() {
   add_unit_files(manager);
   add_transient_units(manager);
   add_system(manager);
-  add_introspection_of_processes(manager);
+  add_process_requests(manager);
+  add_leases(manager);
   add_manager_properties(manager);
   manager_ = {keep(std::move(manager))};
 
@@ -66,6 +67,10 @@ Catalogue::Catalogue() {
   Interface job(kJobInterface);
   add_job_object(job);
   job_ = {keep(std::move(job))};
+
+  Interface process(kProcessInterface);
+  add_process_object(process);
+  process_ = {keep(std::move(process))};
 
   for (std::size_t i = 0; i < unit::kUnitTypes; ++i) {
     const auto type = static_cast<unit::UnitType>(i);

@@ -4,18 +4,37 @@
 #include <csignal>
 
 #include <fmt/core.h>
+#include <sys/wait.h>
 
 #include "bus/objects/job_words.hpp"
 
 namespace pidward::bus {
 
+namespace {
+
+/// False, and the call failed, for what is no unit's name.
+bool check_name(const CallPtr& call, const std::string& name) {
+  if (unit::UnitName::parse(name)) return true;
+  call->fail(Error(Errc::invalid_argument, fmt::format("Unit name {} is not valid.", name)));
+  return false;
+}
+
+}  // namespace
+
+void load_named(const CallPtr& call, const std::string& name, std::function<void(UnitId)> next) {
+  if (!check_name(call, name)) return;
+  call->services().manager.load(name, [call, next = std::move(next)](const Result<UnitId>& unit) {
+    unit ? next(*unit) : call->fail(unit.error());
+  });
+}
+
+void reply_status(const CallPtr& call, const Status& status) {
+  status ? call->reply() : call->fail(status.error());
+}
+
 std::optional<UnitId> loaded_unit(const CallPtr& call, const std::string& name) {
-  const auto parsed = unit::UnitName::parse(name);
-  if (!parsed) {
-    call->fail(Error(Errc::invalid_argument, fmt::format("Unit name {} is not valid.", name)));
-    return std::nullopt;
-  }
-  const auto unit = call->services().manager.engine().find(*parsed);
+  if (!check_name(call, name)) return std::nullopt;
+  const auto unit = call->services().manager.engine().find(*unit::UnitName::parse(name));
   if (!unit) {
     call->fail(Error(Errc::no_such_unit, fmt::format("Unit {} not loaded.", name)));
   }
@@ -29,6 +48,20 @@ std::string name_of(const Services& services, UnitId unit) {
 
 std::string path_of(const Services& services, UnitId unit) {
   return unit_path(name_of(services, unit));
+}
+
+std::int32_t cld_code(const ExitStatus& status) {
+  switch (status.kind) {
+    case ExitStatus::Kind::unknown:
+      return 0;
+    case ExitStatus::Kind::exited:
+      return CLD_EXITED;
+    case ExitStatus::Kind::killed:
+      return CLD_KILLED;
+    case ExitStatus::Kind::dumped:
+      return CLD_DUMPED;
+  }
+  return 0;
 }
 
 void write_unit_row(Writer& out, const Services& services, UnitId unit) {
@@ -129,10 +162,7 @@ void submit(const CallPtr& call, const JobWish& wish,
   if (!mode) {
     return call->fail(Error(Errc::invalid_argument, fmt::format("Job mode {} invalid", wish.mode)));
   }
-  if (const auto name = unit::UnitName::parse(wish.unit); !name) {
-    return call->fail(
-        Error(Errc::invalid_argument, fmt::format("Unit name {} is not valid.", wish.unit)));
-  }
+  if (!check_name(call, wish.unit)) return;
   begin_request(call);
   services.manager.submit({.unit = wish.unit,
                            .type = wish.type,
@@ -222,6 +252,30 @@ void kill_unit(const CallPtr& call, UnitId unit, const std::string& whom, int si
     return call->fail(status.error());
   }
   call->reply();
+}
+
+void clean(const CallPtr& call, UnitId unit, const std::vector<std::string>& mask) {
+  call->services().manager.clean(unit, mask, [call](const Result<UnitId>& cleaned) {
+    if (cleaned) return call->reply();
+    const Error& why = cleaned.error();
+    if (why.code() == Errc::transaction_conflict) {
+      return call->fail("org.pidward1.UnitBusy", why.to_string());
+    }
+    if (why.code() == Errc::not_found) {
+      return call->fail("org.pidward1.NothingToClean", why.to_string());
+    }
+    call->fail(why);
+  });
+}
+
+void freeze(const CallPtr& call, UnitId unit, bool freeze) {
+  call->services().manager.freeze(unit, freeze, [call](const Result<UnitId>& done) {
+    if (done) return call->reply();
+    if (done.error().code() == Errc::transaction_conflict) {
+      return call->fail("org.pidward1.UnitBusy", done.error().to_string());
+    }
+    call->fail(done.error());
+  });
 }
 
 void add_reference(const CallPtr& call, UnitId unit) {

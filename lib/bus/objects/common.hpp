@@ -8,11 +8,25 @@
 
 namespace pidward::bus {
 
+/// Loads a unit by name and goes on with it; the call failed if the name is not valid.
+void load_named(const CallPtr& call, const std::string& name, std::function<void(UnitId)> next);
+/// The empty answer, or the error.
+void reply_status(const CallPtr& call, const Status& status);
 /// The loaded unit of that name. Nothing, and the call failed with NoSuchUnit or InvalidArgs, if
 /// there is none.
 std::optional<UnitId> loaded_unit(const CallPtr& call, const std::string& name);
 std::string name_of(const Services& services, UnitId unit);
 std::string path_of(const Services& services, UnitId unit);
+
+/// CLD_EXITED and its like; 0 while nothing is known.
+std::int32_t cld_code(const ExitStatus& status);
+
+/// The caller as the one who takes a lease.
+runtime::LeaseTaker taker_of(const CallPtr& call);
+/// "oh": the job and the lease's descriptor.
+void reply_lease(const CallPtr& call, const Result<runtime::UnitLease>& lease);
+/// "none", "signal 15" or "kill-tree".
+std::string policy_text(const process::LastClose& policy);
 
 /// What a caller wants done with a unit, in the words of the bus.
 struct JobWish {
@@ -44,6 +58,8 @@ void write_processes(Writer& out, const Services& services, UnitId unit);
 /// "a(ssuus)": severity, file, line, column, sentence.
 void write_diagnostics(Writer& out, const std::vector<unit::Diagnostic>& diagnostics);
 
+void clean(const CallPtr& call, UnitId unit, const std::vector<std::string>& mask);
+void freeze(const CallPtr& call, UnitId unit, bool freeze);
 /// Reads "a(sv)" of SetUnitProperties and carries it out.
 void set_unit_properties(const CallPtr& call, const std::string& name, bool runtime);
 

@@ -8,9 +8,7 @@ namespace {
 using Row = const unit::Row*;
 
 void cancel(const CallPtr& call) {
-  const Status status = call->services().manager.cancel(call->job);
-  if (!status) return call->fail(status.error());
-  call->reply();
+  reply_status(call, call->services().manager.cancel(call->job));
 }
 void get_after(const CallPtr& call) {
   call->reply([&](Writer& out) {

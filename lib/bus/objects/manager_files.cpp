@@ -58,8 +58,10 @@ void with_flags(const CallPtr& call) {
   install(call, request, WithInfo);
 }
 
+template <bool All>
 void preset_with_mode(const CallPtr& call) {
-  InstallRequest request{.operation = InstallOperation::preset, .names = call->in().as()};
+  InstallRequest request{.operation = InstallOperation::preset, .names = {}};
+  if (!All) request.names = call->in().as();
   const std::string mode = call->in().s();
   if (mode == "enable-only") {
     request.preset_mode = unit::PresetMode::enable_only;
@@ -70,7 +72,30 @@ void preset_with_mode(const CallPtr& call) {
   }
   request.runtime = call->in().b();
   request.force = call->in().b();
-  install(call, request, true);
+  // No names are all unit files, which is for PresetAllUnitFiles to ask.
+  if (!All && request.names.empty()) {
+    return call->reply([](Writer& out) {
+      out.b(false);
+      write_changes(out, {});
+    });
+  }
+  install(call, request, !All);
+}
+
+/// The links that disabling the unit would remove.
+void get_links(const CallPtr& call) {
+  InstallRequest request{.operation = InstallOperation::disable, .names = {call->in().s()}};
+  request.runtime = call->in().b();
+  call->services().manager.plan_install(request, [call](const Result<InstallPlan>& plan) {
+    if (!plan) return call->fail(plan.error());
+    call->reply([&](Writer& out) {
+      out.open_array("s");
+      for (const unit::InstallChange& change : plan->changes) {
+        if (change.type == "unlink") out.s(change.path);
+      }
+      out.close();
+    });
+  });
 }
 
 void revert(const CallPtr& call) {
@@ -184,7 +209,10 @@ constexpr Method kMethods[] = {
     {"PresetUnitFiles", "asbb", "files,runtime,force", "ba(sss)", "carries_install_info,changes",
      kChange, simple<Op::preset, true, true>},
     {"PresetUnitFilesWithMode", "assbb", "files,mode,runtime,force", "ba(sss)",
-     "carries_install_info,changes", kChange, preset_with_mode},
+     "carries_install_info,changes", kChange, preset_with_mode<false>},
+    {"PresetAllUnitFiles", "sbb", "mode,runtime,force", "a(sss)", "changes", kChange,
+     preset_with_mode<true>},
+    {"GetUnitFileLinks", "sb", "name,runtime", "as", "links", kRead, get_links},
     {"MaskUnitFiles", "asbb", "files,runtime,force", "a(sss)", "changes", kChange,
      simple<Op::mask, true, false>},
     {"UnmaskUnitFiles", "asb", "files,runtime", "a(sss)", "changes", kChange,

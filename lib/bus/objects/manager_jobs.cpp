@@ -20,14 +20,8 @@ void request(const CallPtr& call) {
 void stop_unit(const CallPtr& call) {
   const std::string name = call->in().s();
   const std::string mode = call->in().s();
-  if (const auto parsed = unit::UnitName::parse(name); !parsed) {
-    return call->fail(
-        Error(Errc::invalid_argument, fmt::format("Unit name {} is not valid.", name)));
-  }
-  call->services().manager.load(name, [call, name, mode](const Result<UnitId>& unit) {
-    if (!unit) return call->fail(unit.error());
-    const engine::Engine& engine = call->services().manager.engine();
-    const engine::UnitStatus status = engine.status(*unit);
+  load_named(call, name, [call, name, mode](UnitId unit) {
+    const engine::UnitStatus status = call->services().manager.engine().status(unit);
     const bool exists = status.spec->load_state == unit::LoadState::loaded ||
                         status.spec->load_state == unit::LoadState::masked;
     if (!exists && status.active == engine::ActiveState::inactive && !status.job) {
@@ -63,9 +57,7 @@ void reset_failed_unit(const CallPtr& call) {
   const std::string name = call->in().s();
   const auto unit = loaded_unit(call, name);
   if (!unit) return;
-  const Status status = call->services().manager.reset_failed(*unit);
-  if (!status) return call->fail(status.error());
-  call->reply();
+  reply_status(call, call->services().manager.reset_failed(*unit));
 }
 
 void reset_failed(const CallPtr& call) {
@@ -105,9 +97,7 @@ void get_job_before(const CallPtr& call) {
 void cancel_job(const CallPtr& call) {
   const auto job = existing_job(call);
   if (!job) return;
-  const Status status = call->services().manager.cancel(*job);
-  if (!status) return call->fail(status.error());
-  call->reply();
+  reply_status(call, call->services().manager.cancel(*job));
 }
 
 void clear_jobs(const CallPtr& call) {

@@ -1,4 +1,6 @@
 // Manager: what systemd has no word for. Processes by inode, and what the kernel can do.
+#include <fmt/core.h>
+
 #include "bus/objects/common.hpp"
 #include "bus/objects/tables.hpp"
 
@@ -35,6 +37,28 @@ void list_processes(const CallPtr& call) {
   });
 }
 
+void answer_process(const CallPtr& call, const Result<process::ProcessHandle>& process) {
+  if (!process) return call->fail(process.error());
+  if (!call->services().clients.keep_process(call->client(), *process)) {
+    return call->fail(Error(Errc::limit_exceeded, fmt::format("a client may ask for {} processes",
+                                                              Clients::kMaxProcesses))
+                          .advise("Close the connection, or use another one"));
+  }
+  call->reply([&](Writer& out) { out.o(process_path((*process)->id())); });
+}
+
+void get_process(const CallPtr& call) {
+  answer_process(call, call->services().manager.find_process(ProcessId(call->in().t())));
+}
+
+void open_process(const CallPtr& call) {
+  answer_process(call, call->services().manager.open_process(call->in().h()));
+}
+
+void get_process_by_pid(const CallPtr& call) {
+  answer_process(call, call->services().manager.open_process_by_pid(call->in().u()));
+}
+
 /// GetKernelFeatures() → a(ssss): name, state, since which Linux, what is done without it.
 void get_kernel_features(const CallPtr& call) {
   const sys::KernelFeatures& features = call->services().manager.features();
@@ -55,13 +79,22 @@ void get_kernel_features(const CallPtr& call) {
 
 constexpr Method kMethods[] = {
     {"ListProcesses", "as", "units", "a(tuusss)", "processes", Access::read, list_processes},
+    {"GetProcess", "t", "inode", "o", "process", Access::read, get_process},
+    {"OpenProcess", "h", "pidfd", "o", "process", Access::read, open_process},
+    {"GetProcessByPID", "u", "pid", "o", "process", Access::read, get_process_by_pid},
     {"GetKernelFeatures", "", "", "a(ssss)", "features", Access::read, get_kernel_features},
+};
+
+constexpr Signal kSignals[] = {
+    {"ProcessNew", "tos", "inode,process,unit"},
+    {"ProcessExited", "tosii", "inode,process,unit,code,status"},
 };
 
 }  // namespace
 
-void add_introspection_of_processes(Interface& manager) {
+void add_process_requests(Interface& manager) {
   manager.add(kMethods);
+  manager.add(kSignals);
 }
 
 }  // namespace pidward::bus

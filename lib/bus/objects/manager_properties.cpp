@@ -6,6 +6,7 @@
 
 #include "bus/objects/tables.hpp"
 #include "bus/services.hpp"
+#include "runtime/system_facts.hpp"
 
 namespace pidward::bus {
 namespace {
@@ -18,9 +19,14 @@ std::string architecture() {
   utsname names{};
   if (::uname(&names) != 0) return {};
   const std::string machine = names.machine;
-  if (machine == "x86_64") return "x86-64";
-  if (machine == "aarch64") return "arm64";
-  return machine;
+  const std::string_view known = runtime::architecture_name(machine);
+  return known.empty() ? machine : std::string(known);
+}
+
+/// As systemd has it: the innermost of what we run in.
+std::string virtualization_word() {
+  const runtime::Virtualization& found = runtime::virtualization();
+  return found.container.empty() ? found.vm : found.container;
 }
 
 std::string features_line(const sys::KernelFeatures& features) {
@@ -65,7 +71,8 @@ constexpr Property kIdentity[] = {
     {"Version", "s", kConst, [](Writer& out, const Subject&, Row) { out.s(PIDWARD_VERSION); }},
     {"Features", "s", kConst,
      [](Writer& out, const Subject& s, Row) { out.s(features_line(s.manager.features())); }},
-    {"Virtualization", "s", kConst, empty_text},
+    {"Virtualization", "s", kConst,
+     [](Writer& out, const Subject&, Row) { out.s(virtualization_word()); }},
     {"Architecture", "s", kConst, [](Writer& out, const Subject&, Row) { out.s(architecture()); }},
     {"Tainted", "s", kConst, empty_text},
     {"UnitPath", "as", kConst,

@@ -43,9 +43,7 @@ void unsubscribe(const CallPtr& call) {
 }
 
 void set_environment(const CallPtr& call) {
-  const Status status = call->services().manager.set_environment(call->in().as());
-  if (!status) return call->fail(status.error());
-  call->reply();
+  reply_status(call, call->services().manager.set_environment(call->in().as()));
 }
 
 void unset_environment(const CallPtr& call) {

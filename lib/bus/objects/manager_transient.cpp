@@ -111,6 +111,14 @@ void start_transient(const CallPtr& call) {
       });
 }
 
+void hold_transient(const CallPtr& call) {
+  auto made = read_request(call);
+  if (!made) return call->fail(made.error());
+  call->services().manager.hold_transient(
+      std::move(made->request), taker_of(call),
+      [call](const Result<runtime::UnitLease>& lease) { reply_lease(call, lease); });
+}
+
 void set_properties(const CallPtr& call) {
   const std::string name = call->in().s();
   const bool runtime = call->in().b();
@@ -120,6 +128,8 @@ void set_properties(const CallPtr& call) {
 constexpr Method kMethods[] = {
     {"StartTransientUnit", "ssa(sv)a(sa(sv))", "name,mode,properties,aux", "o", "job",
      Access::change, start_transient},
+    {"HoldTransientUnit", "ssa(sv)a(sa(sv))", "name,mode,properties,aux", "oh", "job,lease",
+     Access::change, hold_transient},
     {"SetUnitProperties", "sba(sv)", "name,runtime,properties", "", "", Access::change,
      set_properties},
 };

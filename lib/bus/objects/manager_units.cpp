@@ -30,15 +30,7 @@ void get_unit(const CallPtr& call) {
 }
 
 void load_unit(const CallPtr& call) {
-  const std::string name = call->in().s();
-  if (const auto parsed = unit::UnitName::parse(name); !parsed) {
-    return call->fail(
-        Error(Errc::invalid_argument, fmt::format("Unit name {} is not valid.", name)));
-  }
-  call->services().manager.load(name, [call](const Result<UnitId>& unit) {
-    if (!unit) return call->fail(unit.error());
-    answer_path(call, *unit);
-  });
+  load_named(call, call->in().s(), [call](UnitId unit) { answer_path(call, unit); });
 }
 
 void get_unit_by_pid(const CallPtr& call) {
@@ -178,18 +170,23 @@ void unref_unit(const CallPtr& call) {
 }
 
 void load_diagnostics(const CallPtr& call) {
-  const std::string name = call->in().s();
-  if (const auto parsed = unit::UnitName::parse(name); !parsed) {
-    return call->fail(
-        Error(Errc::invalid_argument, fmt::format("Unit name {} is not valid.", name)));
-  }
-  call->services().manager.load(name, [call](const Result<UnitId>& unit) {
-    if (!unit) return call->fail(unit.error());
-    const auto spec = call->services().manager.engine().spec(*unit);
+  load_named(call, call->in().s(), [call](UnitId unit) {
+    const auto spec = call->services().manager.engine().spec(unit);
     call->reply([&](Writer& out) {
       write_diagnostics(out, spec ? spec->diagnostics : std::vector<unit::Diagnostic>());
     });
   });
+}
+
+void clean_unit(const CallPtr& call) {
+  const std::string name = call->in().s();
+  load_named(call, name, [call, mask = call->in().as()](UnitId unit) { clean(call, unit, mask); });
+}
+
+template <bool Freeze>
+void freeze_unit(const CallPtr& call) {
+  const std::string name = call->in().s();
+  if (const auto unit = loaded_unit(call, name)) freeze(call, *unit, Freeze);
 }
 
 constexpr Access kRead = Access::read;
@@ -206,6 +203,9 @@ constexpr Method kMethods[] = {
      list_units_by_patterns},
     {"ListUnitsByNames", "as", "names", "a(ssssssouso)", "units", kRead, list_units_by_names},
     {"GetUnitProcesses", "s", "name", "a(sus)", "processes", kRead, get_unit_processes},
+    {"CleanUnit", "sas", "name,mask", "", "", kChange, clean_unit},
+    {"FreezeUnit", "s", "name", "", "", kChange, freeze_unit<true>},
+    {"ThawUnit", "s", "name", "", "", kChange, freeze_unit<false>},
     {"RefUnit", "s", "name", "", "", kChange, ref_unit},
     {"UnrefUnit", "s", "name", "", "", kChange, unref_unit},
     {"LoadDiagnostics", "s", "name", "a(ssuus)", "diagnostics", kRead, load_diagnostics},

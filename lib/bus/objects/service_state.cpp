@@ -1,6 +1,4 @@
 // Service, Socket, Timer, Path: what they are doing, as opposed to what their files say.
-#include <sys/wait.h>
-
 #include "bus/objects/common.hpp"
 #include "bus/objects/tables.hpp"
 
@@ -27,19 +25,10 @@ std::uint32_t pid_of(const Subject& subject, ProcessId process) {
   return process ? subject.manager.pid_of(process) : 0;
 }
 
-/// CLD_EXITED and its like; 0 while nothing is known.
-std::int32_t cld_code(const ExitStatus& status) {
-  switch (status.kind) {
-    case ExitStatus::Kind::unknown:
-      return 0;
-    case ExitStatus::Kind::exited:
-      return CLD_EXITED;
-    case ExitStatus::Kind::killed:
-      return CLD_KILLED;
-    case ExitStatus::Kind::dumped:
-      return CLD_DUMPED;
-  }
-  return 0;
+/// Effective user and group of a process; UINT32_MAX while there is none.
+std::pair<std::uint32_t, std::uint32_t> credentials(const Subject& subject, ProcessId process) {
+  const auto found = process ? subject.manager.credentials_of(process) : std::nullopt;
+  return found.value_or(std::pair(UINT32_MAX, UINT32_MAX));
 }
 
 /// The last run of a command: the main process' for ExecStart, one of the others.
@@ -121,8 +110,10 @@ constexpr Property kService[] = {
        out.s(engine::to_string(service_of(s).reload_result));
      }},
     {"CleanResult", "s", kEmits, [](Writer& out, const Subject&, Row) { out.s("success"); }},
-    {"UID", "u", kEmits, [](Writer& out, const Subject&, Row) { out.u(UINT32_MAX); }},
-    {"GID", "u", kEmits, [](Writer& out, const Subject&, Row) { out.u(UINT32_MAX); }},
+    {"UID", "u", kEmits,
+     [](Writer& out, const Subject& s, Row) { out.u(credentials(s, service_of(s).main).first); }},
+    {"GID", "u", kEmits,
+     [](Writer& out, const Subject& s, Row) { out.u(credentials(s, service_of(s).main).second); }},
     {"NRestarts", "u", kEmits,
      [](Writer& out, const Subject& s, Row) { out.u(service_of(s).restarts); }},
     {"NextRestartUSecMonotonic", "t", kNever,
@@ -159,8 +150,12 @@ constexpr Property kSocket[] = {
     {"Result", "s", kEmits, [](Writer& out, const Subject& s, Row) { out.s(socket_of(s).result); }},
     {"ControlPID", "u", kEmits,
      [](Writer& out, const Subject& s, Row) { out.u(pid_of(s, socket_of(s).control)); }},
-    {"UID", "u", kEmits, [](Writer& out, const Subject&, Row) { out.u(UINT32_MAX); }},
-    {"GID", "u", kEmits, [](Writer& out, const Subject&, Row) { out.u(UINT32_MAX); }},
+    {"UID", "u", kEmits,
+     [](Writer& out, const Subject& s, Row) { out.u(credentials(s, socket_of(s).control).first); }},
+    {"GID", "u", kEmits,
+     [](Writer& out, const Subject& s, Row) {
+       out.u(credentials(s, socket_of(s).control).second);
+     }},
     {"NConnections", "u", kNever,
      [](Writer& out, const Subject& s, Row) { out.u(socket_of(s).connections); }},
     {"NAccepted", "u", kNever,
@@ -266,6 +261,13 @@ void unknown_number(Writer& out, const Subject& /*subject*/, Row /*row*/) {
   out.t(UINT64_MAX);
 }
 
+/// systemd shows what is not counted as the largest number.
+template <std::optional<std::uint64_t> runtime::ResourceCounters::*Member>
+void counter(Writer& out, const Subject& subject, Row /*row*/) {
+  if (!subject.counters) subject.counters = subject.manager.resources(subject.unit->id);
+  out.t((*subject.counters.*Member).value_or(UINT64_MAX));
+}
+
 constexpr Property kControlGroup[] = {
     {"Slice", "s", kNever,
      [](Writer& out, const Subject& s, Row) {
@@ -274,21 +276,32 @@ constexpr Property kControlGroup[] = {
      }},
     {"ControlGroup", "s", kNever,
      [](Writer& out, const Subject& s, Row) { out.s(s.manager.control_group(s.unit->id)); }},
-    {"TasksCurrent", "t", kNever,
+    {"TreeMeans", "s", kNever,
+     [](Writer& out, const Subject& s, Row) { out.s(s.manager.means(s.unit->id).tree); }},
+    {"ManagerExitMeans", "s", kNever,
+     [](Writer& out, const Subject& s, Row) { out.s(s.manager.means(s.unit->id).manager_exit); }},
+    {"Leases", "u", kNever,
      [](Writer& out, const Subject& s, Row) {
-       out.t(s.manager.list_processes(s.unit->id).size());
+       out.u(static_cast<std::uint32_t>(s.manager.lease_count(s.unit->id)));
      }},
-    {"MemoryCurrent", "t", kNever, unknown_number},
+    {"BoundToProcesses", "at", kNever,
+     [](Writer& out, const Subject& s, Row) {
+       out.open_array("t");
+       for (const ProcessId process : s.manager.bound_to(s.unit->id)) out.t(process.number());
+       out.close();
+     }},
+    {"TasksCurrent", "t", kNever, counter<&runtime::ResourceCounters::tasks>},
+    {"MemoryCurrent", "t", kNever, counter<&runtime::ResourceCounters::memory>},
     {"MemoryAvailable", "t", kNever, unknown_number},
-    {"CPUUsageNSec", "t", kNever, unknown_number},
+    {"CPUUsageNSec", "t", kNever, counter<&runtime::ResourceCounters::cpu_nsec>},
     {"IPIngressBytes", "t", kNever, unknown_number},
     {"IPIngressPackets", "t", kNever, unknown_number},
     {"IPEgressBytes", "t", kNever, unknown_number},
     {"IPEgressPackets", "t", kNever, unknown_number},
-    {"IOReadBytes", "t", kNever, unknown_number},
-    {"IOReadOperations", "t", kNever, unknown_number},
-    {"IOWriteBytes", "t", kNever, unknown_number},
-    {"IOWriteOperations", "t", kNever, unknown_number},
+    {"IOReadBytes", "t", kNever, counter<&runtime::ResourceCounters::io_read_bytes>},
+    {"IOReadOperations", "t", kNever, counter<&runtime::ResourceCounters::io_reads>},
+    {"IOWriteBytes", "t", kNever, counter<&runtime::ResourceCounters::io_write_bytes>},
+    {"IOWriteOperations", "t", kNever, counter<&runtime::ResourceCounters::io_writes>},
     {"EffectiveCPUs", "ay", kNever, [](Writer& out, const Subject&, Row) { out.empty("ay"); }},
     {"EffectiveMemoryNodes", "ay", kNever,
      [](Writer& out, const Subject&, Row) { out.empty("ay"); }},

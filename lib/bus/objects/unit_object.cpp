@@ -30,14 +30,20 @@ void kill(const CallPtr& call) {
 }
 
 void reset_failed(const CallPtr& call) {
-  const Status status = call->services().manager.reset_failed(call->unit);
-  if (!status) return call->fail(status.error());
-  call->reply();
+  reply_status(call, call->services().manager.reset_failed(call->unit));
 }
 
 void set_properties(const CallPtr& call) {
   const bool runtime = call->in().b();
   set_unit_properties(call, name_of(call->services(), call->unit), runtime);
+}
+
+void clean_unit(const CallPtr& call) {
+  clean(call, call->unit, call->in().as());
+}
+template <bool Freeze>
+void freeze_unit(const CallPtr& call) {
+  freeze(call, call->unit, Freeze);
 }
 
 void ref(const CallPtr& call) {
@@ -61,6 +67,9 @@ constexpr Method kMethods[] = {
     {"Kill", "si", "whom,signal", "", "", kChange, kill},
     {"ResetFailed", "", "", "", "", kChange, reset_failed},
     {"SetProperties", "ba(sv)", "runtime,properties", "", "", kChange, set_properties},
+    {"Clean", "as", "mask", "", "", kChange, clean_unit},
+    {"Freeze", "", "", "", "", kChange, freeze_unit<true>},
+    {"Thaw", "", "", "", "", kChange, freeze_unit<false>},
     {"Ref", "", "", "", "", kChange, ref},
     {"Unref", "", "", "", "", kChange, unref},
 };
@@ -69,17 +78,21 @@ void write_conditions(Writer& out, const Subject& subject, bool asserts) {
   const engine::UnitStatus& status = *subject.unit;
   const Now checked = asserts ? status.assert_checked : status.condition_checked;
   const bool passed = asserts ? status.assert_result : status.condition_result;
-  // Which single line failed is not kept: after a failure all are "not known".
-  const int result = checked.mono != MonoTime() && passed ? 1 : 0;
+  // After a failure the line that failed is known, and of the others nothing.
+  const int others = checked.mono != MonoTime() && passed ? 1 : 0;
+  const std::string failed = passed ? std::string() : subject.manager.failed_condition(status.id);
   out.open_array("(sbbsi)");
   for (const unit::Condition& condition : subject.settings().conditions()) {
     if (condition.is_assert != asserts) continue;
+    const std::string name = (asserts ? "Assert" : "Condition") + condition.kind;
+    const std::string line = fmt::format("{}={}{}{}", name, condition.trigger ? "|" : "",
+                                         condition.negate ? "!" : "", condition.parameter);
     out.open_struct("sbbsi")
-        .s((asserts ? "Assert" : "Condition") + condition.kind)
+        .s(name)
         .b(condition.trigger)
         .b(condition.negate)
         .s(condition.parameter)
-        .i(result)
+        .i(line == failed ? -1 : others)
         .close();
   }
   out.close();
@@ -138,7 +151,10 @@ constexpr Property kNames[] = {
      [](Writer& out, const Subject& s, Row) { out.s(unit::to_string(s.spec().load_state)); }},
     {"ActiveState", "s", kEmits,
      [](Writer& out, const Subject& s, Row) { out.s(engine::to_string(s.unit->active)); }},
-    {"FreezerState", "s", kEmits, [](Writer& out, const Subject&, Row) { out.s("running"); }},
+    {"FreezerState", "s", kEmits,
+     [](Writer& out, const Subject& s, Row) {
+       out.s(runtime::to_string(s.manager.freezer_state(s.unit->id)));
+     }},
     {"SubState", "s", kEmits, [](Writer& out, const Subject& s, Row) { out.s(s.unit->sub); }},
     {"FragmentPath", "s", kConst,
      [](Writer& out, const Subject& s, Row) {
@@ -183,8 +199,12 @@ constexpr Property kState[] = {
      [](Writer& out, const Subject& s, Row) { out.b(s.manager.engine().can_reload(s.unit->id)); }},
     {"CanIsolate", "b", kConst,
      [](Writer& out, const Subject& s, Row) { out.b(s.manager.engine().can_isolate(s.unit->id)); }},
-    {"CanClean", "as", kConst, [](Writer& out, const Subject&, Row) { out.empty("as"); }},
-    {"CanFreeze", "b", kConst, [](Writer& out, const Subject&, Row) { out.b(false); }},
+    {"CanClean", "as", kConst,
+     [](Writer& out, const Subject& s, Row) { out.as(s.manager.cleanable(s.unit->id)); }},
+    {"CanFreeze", "b", kConst,
+     [](Writer& out, const Subject& s, Row) {
+       out.b(!s.manager.control_group(s.unit->id).empty());
+     }},
     {"Job", "(uo)", kEmits, [](Writer& out, const Subject& s, Row) { write_job(out, s); }},
     {"NeedDaemonReload", "b", kNever,
      [](Writer& out, const Subject& s, Row) { out.b(s.manager.needs_reload(s.unit->id)); }},
