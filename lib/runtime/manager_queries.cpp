@@ -70,8 +70,12 @@ void Manager::set_referenced(UnitId unit, bool referenced) {
     impl_->named_on_bus.insert(unit);
   } else {
     impl_->named_on_bus.erase(unit);
+    // It may have been the last thing that kept a transient unit.
+    const auto spec = impl_->engine.spec(unit);
+    impl_->collect_soon = impl_->collect_soon || (spec && spec->transient);
   }
   impl_->update_reference(unit);
+  if (!referenced) impl_->drain();
 }
 
 const engine::Engine& Manager::engine() const {

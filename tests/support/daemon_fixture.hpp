@@ -2,6 +2,7 @@
 // through its pidfd. Needs PIDWARD_PROGRAM and PIDWARDCTL_PROGRAM (see tests/bus/CMakeLists.txt).
 #pragma once
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <memory>
@@ -48,11 +49,15 @@ class DaemonFixture : public ::testing::Test {
     ProgramCall call{
         .arguments = {PIDWARD_PROGRAM, "--system", "--runtime-dir", directory.path("run"),
                       "--unit-path", directory.path("units"), "--log-dir", directory.path("log"),
-                      "--bus", "off", "--config", directory.write("pidward.yaml", "{}\n")},
-        .environment = {"NOTIFY_SOCKET=" + directory.path("notify")},
+                      "--config", directory.write("pidward.yaml", "{}\n")},
+        .environment = daemon_environment,
         .out = directory.path("daemon.out"),
         .err = directory.path("daemon.err")};
+    call.environment.push_back("NOTIFY_SOCKET=" + directory.path("notify"));
     call.arguments.insert(call.arguments.end(), options.begin(), options.end());
+    if (std::find(options.begin(), options.end(), "--bus") == options.end()) {
+      call.arguments.insert(call.arguments.end(), {"--bus", "off"});
+    }
     auto started = Program::start(call);
     ASSERT_TRUE(started) << started.error().to_string();
     daemon_ = std::make_unique<Program>(*std::move(started));
@@ -105,6 +110,7 @@ class DaemonFixture : public ::testing::Test {
   }
 
   TemporaryDirectory directory;
+  std::vector<std::string> daemon_environment;  ///< of the daemon, besides ours
 
  private:
   sys::Fd make_notify_socket() {

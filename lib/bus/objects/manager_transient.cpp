@@ -14,6 +14,11 @@ namespace {
 Result<unit::UnitName> read_name(Reader& in) {
   const std::string text = in.s();
   auto name = unit::UnitName::parse(text);
+  if (name && !unit::is_managed(name->type())) {
+    return Error(
+        Errc::not_supported,
+        fmt::format("{} cannot be made: pidward does not manage units of its type.", text));
+  }
   if (name) return name;
   return Error(Errc::invalid_argument, fmt::format("Unit name {} is not valid.", text));
 }

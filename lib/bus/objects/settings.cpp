@@ -74,9 +74,16 @@ struct AsNumber {
   static std::optional<std::uint64_t> parse(const std::string& text) {
     if (text == "infinity") return UINT64_MAX;
     std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return number;
+    const char* const last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), last, number);
+    if (error != std::errc()) return std::nullopt;
+    if (end == last) return number;
+    // "512M": the units of sizes, to the base of 1024.
+    constexpr std::string_view kUnits = "KMGTPE";
+    const std::size_t unit = kUnits.find(*end);
+    if (unit == std::string_view::npos || end + 1 != last) return std::nullopt;
+    const std::size_t shift = 10 * (unit + 1);
+    return number > UINT64_MAX >> shift ? UINT64_MAX : number << shift;
   }
 };
 

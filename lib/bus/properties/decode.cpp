@@ -242,11 +242,11 @@ Result<Value> decode_by_type(const Row& row, std::string_view type, Reader& in) 
     if (type == "a(sasas)") return decode_commands_ex(row, in);
     return wrong_type(row, type, "a(sasb)");
   }
+  if (type != row.bus_type) return wrong_type(row, type, row.bus_type);
   if (type == "b" && row.syntax == Syntax::boolean) return Value(in.b());
   if (type == "b" && (row.syntax == Syntax::tristate || row.syntax == Syntax::words)) {
     return parse_value(row, in.b() ? "yes" : "no");
   }
-  if (row.syntax == Syntax::boolean) return wrong_type(row, type, "b");
   if (type == "s") return decode_text(row, in.s());
   if (type == "as") return decode_words(row, in.as());
   if (type == "a(sb)" && row.syntax == Syntax::environment_files) return decode_pairs_of_paths(in);
@@ -256,9 +256,7 @@ Result<Value> decode_by_type(const Row& row, std::string_view type, Reader& in) 
     const std::vector<std::uint8_t> bytes = in.ay();
     return Value(std::string(bytes.begin(), bytes.end()));
   }
-  if ((type == "(bs)" || type == "(bas)") && type == row.bus_type) {
-    return decode_text(row, decode_marked(type, in));
-  }
+  if (type == "(bs)" || type == "(bas)") return decode_text(row, decode_marked(type, in));
   return decode_number(row, type, in);
 }
 

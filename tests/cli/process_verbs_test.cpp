@@ -1,0 +1,186 @@
+// pidwardctl's verbs for transient units, processes and leases against the real daemon.
+#include <csignal>
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
+
+#include "bus/object_path.hpp"
+#include "support/daemon_fixture.hpp"
+
+namespace pidward::test {
+namespace {
+
+using nlohmann::json;
+
+class ProcessVerbs : public DaemonFixture {
+ protected:
+  void SetUp() override {
+    unit("web.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+    start();
+  }
+  /// A program with these arguments to pidwardctl, running beside the test.
+  Result<Program> ctl_in_background(std::vector<std::string> arguments) {
+    ProgramCall call{.arguments = {PIDWARDCTL_PROGRAM, "--socket", socket()},
+                     .environment = {},
+                     .out = directory.path("background.out"),
+                     .err = directory.path("background.err"),
+                     .uid = {}};
+    call.arguments.insert(call.arguments.end(), arguments.begin(), arguments.end());
+    return Program::start(call);
+  }
+  json processes(const std::string& name) { return json::parse(ctl({"ps", "--json", name}).out); }
+  /// Waits until the unit has reached a state, by its signals.
+  void await_state(const std::string& name, const std::string& wanted) {
+    bus::Client client = this->client();
+    ASSERT_TRUE(client.subscribe([](sd_bus_message*) {}));
+    for (;;) {
+      const auto state = client.property(bus::unit_path(name), bus::kUnitInterface, "ActiveState");
+      ASSERT_TRUE(state) << state.error().to_string();
+      if (state->text == wanted) return;
+      const auto came = client.process(std::chrono::milliseconds(60000));
+      ASSERT_TRUE(came && *came) << name << " is " << state->text;
+    }
+  }
+};
+
+TEST_F(ProcessVerbs, RunsACommandAndPassesItsExitCodeOn) {
+  const CtlResult good = ctl({"run", "--wait", "--", "/bin/true"});
+  EXPECT_EQ(good.code, 0) << good.err;
+  EXPECT_NE(good.err.find("Running as unit: run-r"), std::string::npos) << good.err;
+  const CtlResult bad = ctl({"run", "--wait", "--collect", "/bin/sh", "-c", "exit 9"});
+  EXPECT_EQ(bad.code, 9) << bad.err;
+  const CtlResult killed = ctl({"run", "--wait", "--collect", "--", "/bin/sh", "-c", "kill -9 $$"});
+  EXPECT_EQ(killed.code, 128 + SIGKILL) << killed.err;
+  EXPECT_NE(ctl({"run"}).code, 0);
+  const CtlResult missing = ctl({"run", "--collect", "-p", "Type=exec", "/no/such/program"});
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_NE(missing.err.find("203"), std::string::npos) << missing.err;
+}
+
+TEST_F(ProcessVerbs, RunsUnderAGivenNameWithSettings) {
+  const CtlResult started =
+      ctl({"run", "--unit", "mine", "--description", "My own", "-p", "KillMode=mixed", "-p",
+           "Environment=A=1 B=2", "--", "/bin/sleep", "infinity"});
+  EXPECT_EQ(started.code, 0) << started.err;
+  EXPECT_EQ(ctl({"show", "-p", "Description,KillMode,Environment,Transient", "mine"}).out,
+            "Description=My own\nEnvironment=A=1 B=2\nKillMode=mixed\nTransient=yes\n");
+  EXPECT_EQ(ctl({"run", "--unit", "mine", "--", "/bin/true"}).code, 1);
+  const CtlResult wrong = ctl({"run", "-p", "Restrat=always", "--", "/bin/true"});
+  EXPECT_EQ(wrong.code, 1);
+  EXPECT_NE(wrong.err.find("Restart"), std::string::npos) << wrong.err;
+  EXPECT_EQ(ctl({"run", "-p", "nonsense", "--", "/bin/true"}).code, 1);
+  EXPECT_EQ(ctl({"stop", "mine"}).code, 0);
+  EXPECT_FALSE(std::filesystem::exists(directory.path("run/transient/mine.service")));
+}
+
+TEST_F(ProcessVerbs, PipesThroughACommand) {
+  const CtlResult piped = ctl({"run", "-q", "--pipe", "--collect", "/bin/echo", "-n", "hello"});
+  EXPECT_EQ(piped.code, 0) << piped.err;
+  EXPECT_EQ(piped.out, "hello");
+}
+
+TEST_F(ProcessVerbs, AHeldCommandDiesWithItsHolder) {
+  auto holder = ctl_in_background({"run", "--hold", "--unit", "held", "/bin/sleep", "infinity"});
+  ASSERT_TRUE(holder);
+  await_state("held.service", "active");
+  const json leases = json::parse(ctl({"leases", "--json"}).out);
+  ASSERT_EQ(leases.size(), 1U);
+  EXPECT_EQ(leases[0]["unit"], "held.service");
+  const auto process = sys::Pidfd::open(processes("held")[0]["pid"].get<int>());
+  ASSERT_TRUE(process);
+  EXPECT_TRUE(holder->signal(SIGKILL));
+  holder->wait();
+  pollfd end{.fd = process->get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&end, 1, 60000), 1);
+}
+
+TEST_F(ProcessVerbs, HoldsAUnitForAsLongAsACommandRuns) {
+  const CtlResult held =
+      ctl({"hold", "web", "--", "/bin/sh", "-c",
+           std::string(PIDWARDCTL_PROGRAM) + " --socket " + socket() + " is-active web; exit 5"});
+  EXPECT_EQ(held.code, 5) << held.err;
+  EXPECT_EQ(held.out, "active\n");
+  await_state("web.service", "inactive");
+  EXPECT_EQ(ctl({"hold", "web"}).code, 1);
+  EXPECT_EQ(ctl({"hold", "missing", "--", "/bin/true"}).code, 5);
+}
+
+TEST_F(ProcessVerbs, AUnitThatRanAlreadyOutlivesTheHold) {
+  ctl({"start", "web"});
+  EXPECT_EQ(ctl({"hold", "web", "--", "/bin/true"}).code, 0);
+  EXPECT_EQ(ctl({"is-active", "web"}).out, "active\n");
+}
+
+TEST_F(ProcessVerbs, KillsByInodeAndByBothNumbers) {
+  ctl({"start", "web"});
+  const json first = processes("web")[0];
+  const std::string inode = std::to_string(first["process"].get<std::uint64_t>());
+  const std::string pid = std::to_string(first["pid"].get<int>());
+  const CtlResult wrong = ctl({"kill", "1:" + inode});
+  EXPECT_EQ(wrong.code, 1);
+  EXPECT_NE(wrong.err.find(inode), std::string::npos) << wrong.err;
+  EXPECT_EQ(ctl({"is-active", "web"}).out, "active\n");
+  const CtlResult killed = ctl({"kill", "--json", pid + ":" + inode});
+  EXPECT_EQ(killed.code, 0) << killed.err;
+  EXPECT_EQ(json::parse(killed.out)[0]["result"], "signalled");
+  await_state("web.service", "inactive");
+  EXPECT_EQ(ctl({"kill", inode}).code, 1);
+  ctl({"start", "web"});
+  EXPECT_EQ(ctl({"kill", "web"}).code, 0);
+  await_state("web.service", "inactive");
+}
+
+TEST_F(ProcessVerbs, WaitsForProcessesAndUnits) {
+  EXPECT_EQ(ctl({"wait", "web"}).out, "web.service: inactive\n");
+  ctl({"start", "web"});
+  const std::string inode = std::to_string(processes("web")[0]["process"].get<std::uint64_t>());
+  auto waiting = ctl_in_background({"wait", "--json", inode});
+  ASSERT_TRUE(waiting);
+  ctl({"stop", "web"});
+  const auto status = waiting->wait();
+  ASSERT_TRUE(status);
+  // It may have ended before it was asked for; then it is not known any more.
+  EXPECT_TRUE(status->code == 128 + SIGTERM || status->code == 1);
+  EXPECT_EQ(json::parse(directory.read("background.out"))[0]["name"], inode);
+  EXPECT_EQ(ctl({"wait"}).code, 1);
+}
+
+TEST_F(ProcessVerbs, BindsAUnitToAProcess) {
+  ctl({"start", "web"});
+  auto other = Program::start({.arguments = {"/bin/sleep", "infinity"}});
+  ASSERT_TRUE(other);
+  const std::string pid = std::to_string(*other->pidfd().pid());
+  const std::string inode = std::to_string(*other->pidfd().inode());
+  EXPECT_EQ(ctl({"bind", "web", pid + ":1"}).code, 1);
+  const CtlResult bound = ctl({"bind", "web", pid + ":" + inode});
+  EXPECT_EQ(bound.code, 0) << bound.err;
+  EXPECT_TRUE(other->signal(SIGKILL));
+  other->wait();
+  await_state("web.service", "inactive");
+  EXPECT_EQ(ctl({"bind", "web", "nonsense"}).code, 1);
+}
+
+TEST_F(ProcessVerbs, ShowsProcessesAsTrees) {
+  unit("tree.service", "[Service]\nExecStart=/bin/sh -c '/bin/sleep infinity & wait'\n");
+  ctl({"start", "tree"});
+  CtlResult tree = ctl({"ps", "--tree", "tree"});
+  for (int i = 0; i < 1000 && tree.out.find("\u2514\u2500") == std::string::npos; ++i) {
+    tree = ctl({"ps", "--tree", "tree"});
+  }
+  EXPECT_NE(tree.out.find("tree.service"), std::string::npos) << tree.out;
+  EXPECT_NE(tree.out.find("\u2514\u2500/bin/sleep infinity"), std::string::npos) << tree.out;
+}
+
+TEST_F(ProcessVerbs, ChangesASettingWhileTheUnitIsLoaded) {
+  ctl({"start", "web"});
+  const CtlResult changed = ctl({"set-property", "web", "Description=Changed now"});
+  EXPECT_EQ(changed.code, 0) << changed.err;
+  EXPECT_EQ(ctl({"show", "-p", "Description", "--value", "web"}).out, "Changed now\n");
+  EXPECT_EQ(ctl({"set-property", "web", "ExecStart=/bin/true"}).code, 1);
+  EXPECT_EQ(ctl({"set-property", "web"}).code, 1);
+  EXPECT_EQ(ctl({"revert", "web"}).code, 0);
+  EXPECT_EQ(ctl({"show", "-p", "Description", "--value", "web"}).out, "web.service\n");
+}
+
+}  // namespace
+}  // namespace pidward::test
