@@ -49,8 +49,9 @@ JobWaiter::~JobWaiter() {
 }
 
 Status JobWaiter::watch() {
+  bus::Client& client = session_.client();  // there is nothing to undo if this gives up
   watching_ = true;
-  return session_.client().subscribe([this](sd_bus_message* message) { job_removed(message); });
+  return client.subscribe([this](sd_bus_message* message) { job_removed(message); });
 }
 
 void JobWaiter::add(const std::string& path, const std::string& unit) {

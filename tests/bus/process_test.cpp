@@ -271,10 +271,14 @@ TEST_F(ProcessesOnTheBus, AProcessDiesWithItsLastLease) {
   const std::uint64_t inode = bus::parse_object_path(path).process.number();
   EXPECT_EQ(error_of(client, "LeaseProcess", [&](Writer& out) { out.t(inode).s("sometimes"); }),
             Errc::invalid_argument);
-  const auto answer =
-      client.manager("LeaseProcess", [&](Writer& out) { out.t(inode).s("signal USR1"); });
-  ASSERT_TRUE(answer) << answer.error().to_string();
-  sys::Fd held = Reader(answer->get()).h();
+  sys::Fd held;
+  {
+    // The message has a copy of the descriptor, which ends with it.
+    const auto answer =
+        client.manager("LeaseProcess", [&](Writer& out) { out.t(inode).s("signal USR1"); });
+    ASSERT_TRUE(answer) << answer.error().to_string();
+    held = Reader(answer->get()).h();
+  }
   const auto all = client.properties(path, bus::kProcessInterface);
   ASSERT_TRUE(all);
   EXPECT_EQ(all->number("Holders"), 1U);

@@ -333,8 +333,9 @@ TEST_F(TransientUnits, AScopeTakesInProcesses) {
   const Data rows = ask(client, "ListProcesses",
                         [](Writer& out) { out.as(std::vector<std::string>{"taken.scope"}); });
   EXPECT_EQ(rows.items.size(), 2U);
+  Client other = this->client();
   EXPECT_TRUE(is_removed(client, "taken.scope",
-                         [&] { EXPECT_EQ(run_job(client, "StopUnit", "taken.scope"), "done"); }));
+                         [&] { EXPECT_EQ(run_job(other, "StopUnit", "taken.scope"), "done"); }));
   EXPECT_EQ(first->wait()->code, SIGTERM);
   EXPECT_EQ(second->wait()->code, SIGTERM);
 }
