@@ -62,12 +62,13 @@ void write_text(bus::Writer& out, const char* name, std::string_view text) {
   out.open_struct("sv").s(name).open_variant("s").s(text).close().close();
 }
 
-void write_request(bus::Writer& out, const Options& options, const Command& command, bool stays) {
+void write_request(bus::Writer& out, const Options& options, const Command& command) {
   out.s(command.unit).s("fail").open_array("(sv)");
   write_text(out, "Description",
              options.description.empty() ? join(options.names) : options.description);
   if (options.collect) write_text(out, "CollectMode", "inactive-or-failed");
-  if (stays) {
+  if (!options.no_block) {
+    // Until we have said what became of it.
     out.open_struct("sv").s("AddRef").open_variant("b").b(true).close().close();
   }
   if (options.pipe) {
@@ -82,8 +83,10 @@ void write_request(bus::Writer& out, const Options& options, const Command& comm
     out.open_struct("ss").s(directive).s(text).close();
   }
   out.close().close().close();
-  out.open_struct("sv").s("ExecStart").open_variant("a(sasb)").open_array("(sasb)");
-  out.open_struct("sasb").s(command.program).as(options.names).b(false).close();
+  // As it was typed: the person's shell has expanded what there was to expand.
+  out.open_struct("sv").s("ExecStartEx").open_variant("a(sasas)").open_array("(sasas)");
+  out.open_struct("sasas").s(command.program).as(options.names);
+  out.as(std::vector<std::string>{"no-env-expand"}).close();
   out.close().close().close();
   out.close().open_array("(sa(sv))").close();
 }
@@ -136,7 +139,7 @@ int run_run(Session& session) {
   if (const Status watching = waiter.watch(); !watching) return report(watching.error());
   const char* method = options.hold ? "HoldTransientUnit" : "StartTransientUnit";
   const auto answer = session.client().manager(
-      method, [&](bus::Writer& out) { write_request(out, options, command, stays); });
+      method, [&](bus::Writer& out) { write_request(out, options, command); });
   if (!answer) return report(answer.error());
   bus::Reader in(answer->get());
   const std::string job = in.o();

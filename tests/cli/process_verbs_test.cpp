@@ -63,7 +63,7 @@ TEST_F(ProcessVerbs, RunsUnderAGivenNameWithSettings) {
            "Environment=A=1 B=2", "--", "/bin/sleep", "infinity"});
   EXPECT_EQ(started.code, 0) << started.err;
   EXPECT_EQ(ctl({"show", "-p", "Description,KillMode,Environment,Transient", "mine"}).out,
-            "Description=My own\nEnvironment=A=1 B=2\nKillMode=mixed\nTransient=yes\n");
+            "Description=My own\nKillMode=mixed\nEnvironment=A=1 B=2\nTransient=yes\n");
   EXPECT_EQ(ctl({"run", "--unit", "mine", "--", "/bin/true"}).code, 1);
   const CtlResult wrong = ctl({"run", "-p", "Restrat=always", "--", "/bin/true"});
   EXPECT_EQ(wrong.code, 1);
