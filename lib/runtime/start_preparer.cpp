@@ -86,6 +86,7 @@ Status StartPreparer::fill_scope(UnitId unit) {
       if (groups_.is_available()) {
         PIDWARD_TRY(const sys::CgroupDir group, groups_.group(unit));
         PIDWARD_CHECK(group.attach(process));
+        groups_.note_joined(unit);
       }
       PIDWARD_TRY(const process::ProcessHandle handle, core_.table.open(std::move(process)));
       handle.set_unit(unit);
