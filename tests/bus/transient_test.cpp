@@ -1,4 +1,6 @@
 // Units made over the bus: what a client may say about them, what becomes of it, and when they go.
+#include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
@@ -64,6 +66,14 @@ class Wish {
     return add([=](Writer& out) {
       out.open_struct("sv").s("PIDFDs").open_variant("ah").open_array("h").h(fd);
       out.close().close().close();
+    });
+  }
+  /// A property of any type; `fill` writes the value.
+  Wish& value(const char* name, const char* type, std::function<void(Writer&)> fill) {
+    return add([=](Writer& out) {
+      out.open_struct("sv").s(name).open_variant(type);
+      fill(out);
+      out.close().close();
     });
   }
   void write(Writer& out) const {
@@ -170,6 +180,95 @@ TEST_F(TransientUnits, RunAndAreWrittenDown) {
   EXPECT_EQ(all->text("FragmentPath"), file("made.service"));
   EXPECT_TRUE(std::filesystem::exists(file("made.service")));
   EXPECT_EQ(all->text("UnitFileState"), "transient");
+}
+
+TEST_F(TransientUnits, TakeEveryKindOfValue) {
+  start();
+  Client client = this->client();
+  const Wish wish =
+      Wish()
+          .value("UMask", "u", [](Writer& out) { out.u(027); })
+          .value("Nice", "i", [](Writer& out) { out.i(5); })
+          .value("KillSignal", "i", [](Writer& out) { out.i(SIGUSR2); })
+          .value("SuccessExitStatus", "(aiai)",
+                 [](Writer& out) {
+                   out.open_struct("aiai").open_array("i").i(7).i(9).close();
+                   out.open_array("i").i(SIGUSR1).close().close();
+                 })
+          .value("CPUAffinity", "ay", [](Writer& out) { out.ay(std::vector<std::uint8_t>{1}); })
+          .value("EnvironmentFiles", "a(sb)",
+                 [](Writer& out) {
+                   out.open_array("(sb)").open_struct("sb").s("/no/such/file").b(true).close();
+                   out.close();
+                 })
+          .value("Conditions", "a(sbbs)",
+                 [](Writer& out) {
+                   out.open_array("(sbbs)").open_struct("sbbs").s("ConditionPathExists");
+                   out.b(false).b(true).s("/no/such/path").close().close();
+                 })
+          .value("ExecStartEx", "a(sasas)",
+                 [](Writer& out) {
+                   const std::vector<std::string> argv{"/bin/sleep", "infinity"};
+                   out.open_array("(sasas)").open_struct("sasas").s("/bin/sleep").as(argv);
+                   out.as(std::vector<std::string>{"ignore-failure"}).close().close();
+                 })
+          .list("After", {"default.target"})
+          .list("Wants", {"default.target", "basic.target"})
+          .text("StandardOutputFile", directory.path("out"))
+          .text("Restart", "on-failure")
+          .number("LimitCORE", UINT64_MAX)
+          .number("TimeoutStopUSec", UINT64_MAX)
+          .number("CapabilityBoundingSet", 3)
+          .number("CPUQuotaPerSecUSec", 250000);
+  EXPECT_EQ(run(client, "kinds.service", wish), "done");
+  const auto all = client.properties(bus::unit_path("kinds.service"));
+  ASSERT_TRUE(all) << all.error().to_string();
+  EXPECT_EQ(all->number("UMask"), 027U);
+  EXPECT_EQ(all->data("Nice").integer(), 5);
+  EXPECT_EQ(all->number("KillSignal"), static_cast<std::uint64_t>(SIGUSR2));
+  EXPECT_EQ(all->data("SuccessExitStatus").items[0].items.size(), 2U);
+  EXPECT_EQ(all->data("SuccessExitStatus").items[1].items[0].number,
+            static_cast<std::uint64_t>(SIGUSR1));
+  ASSERT_EQ(all->data("CPUAffinity").items.size(), 1U);
+  EXPECT_EQ(all->data("CPUAffinity").items[0].number, 1U);
+  ASSERT_EQ(all->data("EnvironmentFiles").items.size(), 1U);
+  EXPECT_TRUE(all->data("EnvironmentFiles").items[0].items[1].number != 0);
+  ASSERT_EQ(all->data("Conditions").items.size(), 1U);
+  EXPECT_EQ(all->data("Conditions").items[0].items[4].integer(), 1);
+  EXPECT_EQ(all->data("ExecStart").items[0].items[2].number, 1U);
+  const std::vector<std::string> wants = all->strings("Wants");
+  EXPECT_EQ(std::count(wants.begin(), wants.end(), "basic.target"), 1);
+  EXPECT_EQ(all->text("StandardOutput"), "file");
+  EXPECT_EQ(all->text("Restart"), "on-failure");
+  EXPECT_EQ(all->number("LimitCORE"), UINT64_MAX);
+  EXPECT_EQ(all->number("TimeoutStopUSec"), UINT64_MAX);
+  EXPECT_EQ(all->number("CapabilityBoundingSet"), 3U);
+  EXPECT_NE(directory.read("run/transient/kinds.service").find("CPUQuota=25.00%"),
+            std::string::npos)
+      << directory.read("run/transient/kinds.service");
+  const auto listen = [](const char* type, const std::string& address) {
+    return [=](Writer& out) {
+      out.open_array("(ss)").open_struct("ss").s(type).s(address).close().close();
+    };
+  };
+  const Wish service = Wish().command("ExecStart", {"/bin/true"});
+  ask(client, "StartTransientUnit",
+      request("door.socket", Wish().value("Listen", "a(ss)", listen("Stream", directory.path("d"))),
+              "door.service", service));
+  EXPECT_EQ(
+      client.property(bus::unit_path("door.socket"), "org.pidward1.Socket", "Listen")->items.size(),
+      1U);
+  ask(client, "StartTransientUnit",
+      request("late.timer",
+              Wish().value("TimersMonotonic", "a(st)",
+                           [](Writer& out) {
+                             out.open_array("(st)").open_struct("st").s("OnActiveSec");
+                             out.t(3'600'000'000U).close().close();
+                           }),
+              "late.service", service));
+  EXPECT_EQ(client.property(bus::unit_path("late.timer"), "org.pidward1.Timer", "TimersMonotonic")
+                ->items.size(),
+            1U);
 }
 
 TEST_F(TransientUnits, OutliveAReload) {
