@@ -283,9 +283,13 @@ Result<Value> decode_value(const Row& row, std::string_view type, Reader& in) {
   auto value = decode_by_type(row, type, in);
   if (in.error() != 0) return wrong_type(row, type, row.bus_type);
   if (!value) {
-    Error why = std::move(value).error();
-    const Errc kind = why.code() == Errc::not_supported ? why.code() : Errc::invalid_argument;
-    return std::move(why).with_code(kind);
+    const Error& why = value.error();
+    const Errc kind =
+        why.code() == Errc::not_supported ? Errc::not_supported : Errc::invalid_argument;
+    const bool is_named = why.message().starts_with("Property ");
+    return Error(kind, is_named ? why.message()
+                                : fmt::format("Property {}: {}", row.bus_name, why.message()))
+        .advise(why.advice());
   }
   PIDWARD_CHECK(check(row, *value));
   return value;
