@@ -5,7 +5,6 @@
 #include <fmt/core.h>
 
 #include "runtime/clock.hpp"
-#include "unit/syntax/fragment.hpp"
 
 namespace pidward::runtime {
 namespace {
@@ -111,12 +110,8 @@ Result<unit::UnitSpecPtr> UnitSource::make_one(const UnitText& unit) {
   const std::string path = context_.path.transient_dir + "/" + unit.name;
   PIDWARD_CHECK(PosixFileSink().write(path, unit.text));
   PIDWARD_TRY(const unit::FileInfo written, files_.info(path));
-  // Read from what was written and not through the index, which would list every directory again.
-  unit::UnitSpec spec(name);
-  spec.fragment = unit::SourceFile{path, written.modified};
-  read_fragment({path, unit.text, false}, {name, &context_.specifiers, context_.strict, path},
-                spec);
-  unit::UnitSpecPtr made = loader_.finish_transient(std::move(spec));
+  // Not through the index, which would list every directory again.
+  unit::UnitSpecPtr made = loader_.load_transient(name, {path, written.modified}, unit.text);
   if (made->load_state == unit::LoadState::loaded) return made;
   static_cast<void>(PosixFileSink().remove(path));
   Error why = made->load_error().value_or(Error(Errc::failed, "it cannot be loaded"));

@@ -302,6 +302,16 @@ UnitSpecPtr UnitLoader::finish_transient(UnitSpec spec) const {
   return std::make_shared<const UnitSpec>(std::move(spec));
 }
 
+UnitSpecPtr UnitLoader::load_transient(const UnitName& name, const SourceFile& file,
+                                       const std::string& text) const {
+  UnitSpec spec(name);
+  spec.fragment = file;
+  const LoaderContext& context = impl_->context;
+  read_fragment({file.path, text, false},
+                {name, &context.specifiers, context.strict, file.path, &*impl_->zones}, spec);
+  return finish_transient(std::move(spec));
+}
+
 UnitSpecPtr UnitLoader::load_file(const std::string& path) const {
   bool yaml = false;
   const std::string base(strip_yaml(base_name(path), yaml));

@@ -74,6 +74,9 @@ class UnitLoader {
   /// A unit made of settings alone (StartTransientUnit, systemd-run): gets the same implicit
   /// dependencies.
   [[nodiscard]] UnitSpecPtr finish_transient(UnitSpec spec) const;
+  /// The same from the text that was written to `file`: the index need not know of it yet.
+  [[nodiscard]] UnitSpecPtr load_transient(const UnitName& name, const SourceFile& file,
+                                           const std::string& text) const;
   /// One fragment given by path, whatever its directory (verify FILE, quickstart with unit files as
   /// arguments).
   /// The folder beside it (FILE.d) counts as well. A template is read as the instance its

@@ -270,6 +270,10 @@ Status PropertySet::add_text(const std::string& directive, const std::string& te
     return only_changeable_ ? add(*row, unit::RawText{}) : Status();
   }
   auto value = unit::parse_value(*row, text);
+  if (!value && row->id == Directive::OnCalendar) {
+    // Time zones are files, which the loader reads; what is wrong is for it to say.
+    return add(*row, std::vector<unit::Trigger>{{"OnCalendar", {}, text, nullptr}});
+  }
   if (!value) {
     return Error(Errc::invalid_argument,
                  fmt::format("{}={}: {}", directive, text, value.error().message()))
