@@ -40,9 +40,10 @@ std::vector<std::string> Clients::holders(UnitId unit) const {
   return out;
 }
 
-bool Clients::keep_process(const std::string& client, const process::ProcessHandle& process) {
+bool Clients::keep_process(const std::string& client, const process::ProcessHandle& process,
+                           std::size_t limit) {
   auto& kept = processes_[client];
-  if (kept.size() >= kMaxProcesses && kept.count(process->id()) == 0) return false;
+  if (kept.size() >= limit && kept.count(process->id()) == 0) return false;
   kept.insert_or_assign(process->id(), process);
   return true;
 }

@@ -16,8 +16,10 @@ namespace pidward::bus {
 /// Clients that subscribed and references they hold; all of a client's end when it leaves.
 class Clients {
  public:
-  /// Processes one client may keep: each is a descriptor of ours.
+  /// Processes one client may keep: each is a descriptor of ours. Fewer for those who may not
+  /// change anything.
   static constexpr std::size_t kMaxProcesses = 256;
+  static constexpr std::size_t kMaxProcessesOfStranger = 32;
 
   explicit Clients(runtime::Manager& manager) : manager_(manager) {}
   /// False when it was so already.
@@ -31,7 +33,8 @@ class Clients {
   [[nodiscard]] std::vector<std::string> holders(UnitId unit) const;
   /// Keeps a process's object for a client until it leaves, so that it can ask how it ended. False
   /// when the client keeps too many.
-  bool keep_process(const std::string& client, const process::ProcessHandle& process);
+  bool keep_process(const std::string& client, const process::ProcessHandle& process,
+                    std::size_t limit);
   /// Keeps a wait of a client's until it is over or the client leaves. Returns what end_wait()
   /// takes.
   std::uint64_t begin_wait(const std::string& client);

@@ -1,5 +1,6 @@
 // Manager: what systemd has no word for. Processes by inode, and what the kernel can do.
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include "bus/objects/common.hpp"
 #include "bus/objects/tables.hpp"
@@ -39,10 +40,14 @@ void list_processes(const CallPtr& call) {
 
 void answer_process(const CallPtr& call, const Result<process::ProcessHandle>& process) {
   if (!process) return call->fail(process.error());
-  if (!call->services().clients.keep_process(call->client(), *process)) {
-    return call->fail(Error(Errc::limit_exceeded, fmt::format("a client may ask for {} processes",
-                                                              Clients::kMaxProcesses))
-                          .advise("Close the connection, or use another one"));
+  const Connection& connection = call->connection();
+  const bool trusted = !connection.is_broker() &&
+                       (connection.peer().uid == 0 || connection.peer().uid == ::geteuid());
+  const std::size_t limit = trusted ? Clients::kMaxProcesses : Clients::kMaxProcessesOfStranger;
+  if (!call->services().clients.keep_process(call->client(), *process, limit)) {
+    return call->fail(
+        Error(Errc::limit_exceeded, fmt::format("this client may ask for {} processes", limit))
+            .advise("Close the connection, or use another one"));
   }
   call->reply([&](Writer& out) { out.o(process_path((*process)->id())); });
 }
