@@ -62,14 +62,22 @@ void declare(CLI::App& app, Options& options) {
   app.set_version_flag("--version", "pidward " PIDWARD_VERSION);
 }
 
+/// Where the configuration is when nobody says otherwise.
+std::string usual_file(bool user) {
+  if (!user) return "/etc/pidward/pidward.yaml";
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): one thread
+    return std::string(value != nullptr ? value : "");
+  };
+  std::string directory = variable("XDG_CONFIG_HOME");
+  if (directory.empty()) directory = variable("HOME") + "/.config";
+  return directory + "/pidward/pidward.yaml";
+}
+
 Result<Config> read_file(const Options& options, Config base) {
   const bool named = !options.config_file.empty();
   const bool user = base.scope == pidward::unit::Scope::user;
-  const char* home = std::getenv("XDG_CONFIG_HOME");  // NOLINT(concurrency-mt-unsafe): one thread
-  std::string path = options.config_file;
-  if (!named)
-    path = user ? std::string(home != nullptr ? home : "") + "/pidward/pidward.yaml"
-                : "/etc/pidward/pidward.yaml";
+  const std::string path = named ? options.config_file : usual_file(user);
   auto text = pidward::sys::read_file(path);
   if (!text && !named && text.error().sys_errno() == ENOENT) return base;
   if (!text) return std::move(text).error().within("Cannot read the configuration");

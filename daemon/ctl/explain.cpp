@@ -49,8 +49,8 @@ std::string failing_step(const bus::Properties& all) {
   return {};
 }
 
-/// The logger is another process: gives it a moment to write what was said up to the unit's last
-/// change of state, since the reason is in there. A logger that is behind by more than that is not
+/// The logger is another process: gives it a moment to write what the service said up to the unit's
+/// last change of state. A logger that is behind by more than that is not
 /// waited for.
 void await_log(const std::string& directory, const std::string& unit, std::uint64_t changed_usec) {
   constexpr int kTries = 50;
@@ -112,6 +112,8 @@ void explain_failure(Session& session, const std::string& unit) {
                                       ? all->data("LoadError").items[1].text
                                       : all->text("LoadError");
   if (!load_error.empty()) fmt::print(stderr, "  {}\n", load_error);
+  for (const std::string& sentence : all->strings("FailureMessages"))
+    fmt::print(stderr, "  {}\n", sentence);
   const std::string& result = all->text("Result");
   const std::string_view sentence = result_sentence(result);
   if (!sentence.empty()) fmt::print(stderr, "  Result: {} ({})\n", result, sentence);

@@ -85,6 +85,7 @@ std::optional<int> queue(Session& session, JobWaiter& waiter, const VerbMethod& 
     if (!session.options().quiet) {
       complain(fmt::format("Failed to {} {}: {}", session.options().verb, unit,
                            answer.error().to_string()));
+      if (code != kNotInstalled) show_file_news(session, unit);
     }
     return code;
   }

@@ -11,10 +11,10 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "bus/connection.hpp"
 #include "bus/writer.hpp"
+#include "runtime/loop_timer.hpp"
 #include "runtime/manager.hpp"
 #include "sys/fd.hpp"
 
@@ -67,7 +67,7 @@ class BrokerDoor {
   unsigned attempts_ = 0;
   sys::Fd inotify_;
   boost::asio::posix::stream_descriptor directory_;
-  boost::asio::steady_timer retry_;
+  runtime::LoopTimer retry_;
 };
 
 }  // namespace pidward::bus

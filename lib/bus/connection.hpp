@@ -18,10 +18,10 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "base/result.hpp"
 #include "bus/sdbus.hpp"
+#include "runtime/loop_timer.hpp"
 #include "sys/fd.hpp"
 #include "sys/peer.hpp"
 
@@ -95,7 +95,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Handlers handlers_;
   sys::Credentials peer_;
   boost::asio::posix::stream_descriptor descriptor_;
-  boost::asio::steady_timer timer_;
+  runtime::LoopTimer timer_;
   std::uint64_t generation_ = 0;
   unsigned calls_ = 0;
   bool is_broker_ = false;

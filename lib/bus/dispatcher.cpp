@@ -21,7 +21,8 @@ void unknown_object(const CallPtr& call) {
 }
 
 bool needs_files(const Property& property) {
-  return property.name == "UnitFileState" || property.name == "UnitFilePreset";
+  return property.name == "UnitFileState" || property.name == "UnitFilePreset" ||
+         property.name == "NeedDaemonReload";
 }
 
 bool may_change(uid_t uid) {
@@ -238,12 +239,20 @@ void Dispatcher::with_files(const CallPtr& call, bool wanted,
   const auto spec = call->unit ? services_.manager.engine().spec(call->unit) : nullptr;
   if (!wanted || !spec) return next({});
   const std::string name = spec->name.str();
-  services_.manager.unit_file_state(name, [this, name, next](const Result<std::string>& state) {
-    UnitFileFacts facts{.state = state ? *state : std::string(), .preset = {}};
-    services_.manager.unit_file_preset(name, [next, facts](const Result<std::string>& preset) {
-      next({.state = facts.state, .preset = preset ? *preset : std::string()});
-    });
-  });
+  const auto facts = std::make_shared<UnitFileFacts>();
+  runtime::Manager& manager = services_.manager;
+  manager.unit_file_state(
+      name, [&manager, name, unit = call->unit, facts, next](const Result<std::string>& state) {
+        if (state) facts->state = *state;
+        manager.unit_file_preset(
+            name, [&manager, unit, facts, next](const Result<std::string>& preset) {
+              if (preset) facts->preset = *preset;
+              manager.needs_reload(unit, [facts, next](const Result<bool>& changed) {
+                facts->changed = changed && *changed;
+                next(std::move(*facts));
+              });
+            });
+      });
 }
 
 void Dispatcher::get(const CallPtr& call, std::span<const Interface* const> interfaces) {

@@ -27,6 +27,7 @@ struct Services;
 struct UnitFileFacts {
   std::string state;
   std::string preset;
+  bool changed = false;  ///< since the unit was loaded
 };
 
 /// The object a property is read from. Valid only while it is being read.

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include <fmt/core.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.hpp"
+#include "sys/descriptor_reserve.hpp"
 
 namespace pidward::bus {
 namespace {
@@ -107,10 +109,7 @@ void PrivateDoor::accept_some() {
     if (errno == EINTR || errno == ECONNABORTED) continue;
     if (errno == EAGAIN) break;
     // No descriptors or no memory: clients wait in the kernel's queue until there are.
-    if (!has_complained_) {
-      log(LogLevel::error, Error::from_errno(errno, "bus: accepting a connection").to_string());
-      has_complained_ = true;
-    }
+    complain(Error::from_errno(errno, "bus: accepting a connection").to_string());
     pause_.expires_after(kPauseWithoutDescriptors);
     pause_.async_wait([this](const boost::system::error_code& problem) {
       if (!problem) accept_some();
@@ -121,23 +120,27 @@ void PrivateDoor::accept_some() {
 }
 
 void PrivateDoor::accept_one(sys::Fd connection) {
+  if (Status room = sys::check_reserve(connection.get(), sys::DescriptorUse::client); !room) {
+    return complain("bus: a connection is refused: " + room.error().to_string());
+  }
   const auto peer = sys::peer_credentials(connection.get());
   if (!peer) return;
   const bool is_limited = peer->uid != 0 && peer->uid != ::geteuid();
   const auto known = users_.find(peer->uid);
   const std::size_t of_user = known == users_.end() ? 0 : known->second;
   if (connections_ >= kMaxConnections || (is_limited && of_user >= kMaxConnectionsOfUser)) {
-    if (!has_complained_) {
-      log(LogLevel::warning, fmt::format("bus: user {} has {} of {} connections; more are refused",
-                                         peer->uid, of_user, connections_));
-      has_complained_ = true;
-    }
-    return;
+    return complain(fmt::format("bus: user {} has {} of {} connections; more are refused",
+                                peer->uid, of_user, connections_));
   }
   has_complained_ = false;
   ++users_[peer->uid];
   ++connections_;
   accept_(std::move(connection), *peer);
+}
+
+/// Once, until a connection is accepted again.
+void PrivateDoor::complain(const std::string& sentence) {
+  if (!std::exchange(has_complained_, true)) log(LogLevel::warning, sentence);
 }
 
 void PrivateDoor::left(uid_t uid) {

@@ -9,9 +9,9 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "base/result.hpp"
+#include "runtime/loop_timer.hpp"
 #include "sys/fd.hpp"
 #include "sys/peer.hpp"
 
@@ -39,6 +39,7 @@ class PrivateDoor {
   void wait();
   void accept_some();
   void accept_one(sys::Fd connection);
+  void complain(const std::string& sentence);
 
   std::string path_;
   std::uint64_t inode_ = 0;  ///< of path_, so that a successor's socket is not removed
@@ -48,7 +49,7 @@ class PrivateDoor {
   std::size_t connections_ = 0;
   bool has_complained_ = false;
   boost::asio::posix::stream_descriptor watch_;
-  boost::asio::steady_timer pause_;
+  runtime::LoopTimer pause_;
 };
 
 }  // namespace pidward::bus

@@ -53,6 +53,11 @@ struct SpawnFailed {
   int exit_code = 0;
   Error error;
 };
+/// The kernel killed one or more processes of the unit for lack of memory (its memory.events).
+/// Comes before the ProcessExited of such a process, if the engine knows it.
+struct OutOfMemory {
+  UnitId unit;
+};
 /// A process of the unit's that the engine knows of (spawned, found or announced) ended.
 struct ProcessExited {
   UnitId unit;
@@ -158,9 +163,9 @@ struct TimeZoneChanged {
 };
 
 using Event =
-    std::variant<StartPrepared, Spawned, Executed, SpawnFailed, ProcessExited, UnitEmpty,
-                 TimerFired, Notified, MainProcessFound, MainProcessMissing, BusNameChanged,
-                 Listening, ListenFailed, Incoming, ExternalState, PathsWatched, PathTriggered,
-                 TimerStampRead, HoldersGone, WallClockChanged, TimeZoneChanged>;
+    std::variant<StartPrepared, Spawned, Executed, SpawnFailed, OutOfMemory, ProcessExited,
+                 UnitEmpty, TimerFired, Notified, MainProcessFound, MainProcessMissing,
+                 BusNameChanged, Listening, ListenFailed, Incoming, ExternalState, PathsWatched,
+                 PathTriggered, TimerStampRead, HoldersGone, WallClockChanged, TimeZoneChanged>;
 
 }  // namespace pidward::engine

@@ -1,8 +1,13 @@
 // Runs in the child, which shares the daemon's memory and its thread pointer: raw system calls
 // only, nothing that allocates, locks, or touches errno. The whole file is built without sanitizers
 // and stack protector.
+#include <csignal>
+#include <ctime>
+
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 #include "exec/step.hpp"
@@ -63,6 +68,55 @@ PIDWARD_CHILD_CODE long write_pid(const Step& step) {
   return 0;
 }
 
+/// Waits until somebody closes what `watch` looks at. A stop ends the wait: from here on signals
+/// are open.
+PIDWARD_CHILD_CODE long wait_for_close(long watch) {
+  const std::uint64_t none = 0;
+  raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof none);
+  char events[512];
+  return raw_syscall(SYS_read, watch, &events, sizeof events);
+}
+
+/// A terminal that is being hung up answers EIO for a moment.
+PIDWARD_CHILD_CODE long open_terminal(long path) {
+  constexpr int kTries = 20;
+  const timespec pause{0, 50000000};
+  long fd = -EIO;
+  for (int i = 0; i < kTries && fd == -EIO; ++i) {
+    if (i > 0) raw_syscall(SYS_nanosleep, &pause, 0);
+    fd = raw_syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_NOCTTY | O_CLOEXEC, 0);
+  }
+  return fd;
+}
+
+/// One try. -EPERM: another session has it, and `mode` says what that means.
+PIDWARD_CHILD_CODE long try_terminal(long fd, TerminalMode mode) {
+  const long taken = raw_syscall(SYS_ioctl, fd, TIOCSCTTY, mode == TerminalMode::force ? 1 : 0);
+  return is_error(taken) ? taken : raw_syscall(SYS_dup3, fd, 0, 0);
+}
+
+PIDWARD_CHILD_CODE long take_terminal(const Step& step) {
+  const auto mode = static_cast<TerminalMode>(step.args[1]);
+  for (;;) {
+    long watch = -1;
+    if (mode == TerminalMode::wait) {
+      watch = raw_syscall(SYS_inotify_init1, IN_CLOEXEC);
+      if (is_error(watch)) return watch;
+      const long added = raw_syscall(SYS_inotify_add_watch, watch, step.args[0], IN_CLOSE);
+      if (is_error(added)) return added;
+    }
+    const long fd = open_terminal(step.args[0]);
+    if (is_error(fd)) return fd;
+    long result = try_terminal(fd, mode);
+    const bool again = result == -EPERM && mode == TerminalMode::wait;
+    if (again) result = wait_for_close(watch);
+    // Only now: our own close would have ended the wait.
+    raw_syscall(SYS_close, fd);
+    if (watch >= 0) raw_syscall(SYS_close, watch);
+    if (!again || is_error(result)) return result;
+  }
+}
+
 /// As execvp(3): a missing or unreadable candidate gives way to the next, and the most telling
 /// error is kept.
 PIDWARD_CHILD_CODE long execute(const Step& step) {
@@ -103,6 +157,8 @@ PIDWARD_CHILD_CODE long run_step(const Step& step, int report_fd) {
       return write_pid(step);
     case StepKind::check_parent:
       return check_parent(report_fd);
+    case StepKind::take_terminal:
+      return take_terminal(step);
     case StepKind::execute:
       return execute(step);
   }

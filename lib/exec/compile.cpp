@@ -17,6 +17,7 @@
 #include "exec/limits.hpp"
 #include "exec/streams.hpp"
 #include "exec/surroundings.hpp"
+#include "exec/terminal.hpp"
 #include "sys/capability.hpp"
 #include "sys/uapi.hpp"
 #include "unit/environment.hpp"
@@ -219,6 +220,8 @@ CompileStatus build(PlanBuilder& builder, const ExecRequest& request,
 
   Identity identity;
   if (auto failure = look_up_identity(settings, identity)) return failure;
+  for (std::string& complaint : prepare_terminal(settings))
+    warnings.push_back(std::move(complaint));
   std::vector<std::string> directories;
   if (auto failure = make_directories(request, identity, directories)) return failure;
   std::vector<std::string> environment;
@@ -226,6 +229,8 @@ CompileStatus build(PlanBuilder& builder, const ExecRequest& request,
   std::vector<std::string> pid_variables;
   add_own_pid(environment, "SYSTEMD_EXEC_PID", pid_variables);
   if (!request.passed.empty()) add_own_pid(environment, "LISTEN_PID", pid_variables);
+  if (unit::find_variable(request.extra_environment, "WATCHDOG_USEC"))
+    add_own_pid(environment, "WATCHDOG_PID", pid_variables);
   if (auto failure = make_environment(request, identity, directories, environment, warnings))
     return failure;
   const unit::ExpandedCommand expanded = unit::expand_command(command, environment);
@@ -237,7 +242,7 @@ CompileStatus build(PlanBuilder& builder, const ExecRequest& request,
 
   builder.call(ExitCode::set_sid, "become a session leader", SYS_setsid);
   add_signal_steps(builder, settings);
-  if (auto failure = add_stream_steps(builder, request)) return failure;
+  if (auto failure = add_stream_steps(builder, request, identity)) return failure;
   add_passed_fd_steps(builder, request);
   add_scheduling_steps(builder, settings);
   builder.call(ExitCode::memory, "set the file mode mask", SYS_umask,
@@ -271,7 +276,7 @@ bool may_block(const ExecRequest& request) {
         Directive::CacheDirectory, Directive::LogsDirectory, Directive::ConfigurationDirectory}) {
     if (settings.is_set(directive)) return true;
   }
-  return false;
+  return prepares_terminal(settings);
 }
 
 Compiled compile(const ExecRequest& request) {

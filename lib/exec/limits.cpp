@@ -75,8 +75,6 @@ void add_scheduling_steps(PlanBuilder& builder, const unit::Settings& settings) 
     step.args = {reinterpret_cast<long>(builder.keep("/proc/self/oom_score_adj")),
                  reinterpret_cast<long>(builder.keep(text)), static_cast<long>(text.size())};
     builder.add(step);
-    // The kernel gives the value to every process with the same memory: in a shared one that would
-    // be the daemon.
     builder.state().own_memory = true;
   }
   if (settings.is_set(Directive::Nice)) {

@@ -1,7 +1,5 @@
 #include "exec/plan.hpp"
 
-#include <fmt/core.h>
-
 #include "exec/plan_builder.hpp"
 #include "sys/uapi.hpp"
 
@@ -31,19 +29,8 @@ std::vector<std::string> ExecPlan::arguments() const {
 std::vector<std::string> ExecPlan::environment() const {
   return texts(impl_->environment);
 }
-bool ExecPlan::needs_own_memory() const {
-  return impl_->own_memory;
-}
-
 bool ExecPlan::is_autokilled() const {
   return (impl_->clone_flags & sys::uapi::kClonePidfdAutokill) != 0;
-}
-
-std::vector<std::string> ExecPlan::describe() const {
-  std::vector<std::string> lines;
-  for (const Step& step : impl_->steps)
-    lines.push_back(fmt::format("{} [{}]", step.label, to_string(step.exit_code)));
-  return lines;
 }
 
 }  // namespace pidward::exec

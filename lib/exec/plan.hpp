@@ -101,14 +101,10 @@ struct ExecRequest {
   /// Descriptors that take the place of what Standard…= says for input, output and error; borrowed;
   /// -1: none.
   std::array<int, 3> streams{-1, -1, -1};
-  int connection = -1;        ///< StandardInput=socket: the accepted connection; borrowed
-  int log_stream = -1;        ///< where "journal" output goes; borrowed; -1: /dev/null
-  int log_stream_error = -1;  ///< the same for standard error; -1: log_stream
+  int connection = -1;    ///< StandardInput=socket: the accepted connection; borrowed
+  int log_stream = -1;    ///< where "journal" output goes; borrowed; -1: /dev/null
   bool autokill = false;  ///< the kernel kills a child whose pidfd closes: for KillOnManagerExit=
 };
-
-/// One step. `number` and `pointer` mean what its kind says; see plan_steps.hpp.
-struct Step;
 
 class ExecPlan {
  public:
@@ -121,14 +117,9 @@ class ExecPlan {
   [[nodiscard]] const std::string& program() const;
   [[nodiscard]] std::vector<std::string> arguments() const;
   [[nodiscard]] std::vector<std::string> environment() const;
-  /// Steps in words, one line each, in order; for tests and debugging.
-  [[nodiscard]] std::vector<std::string> describe() const;
   /// The kernel kills the process when the descriptor made with it closes, and collects it itself
   /// (CLONE_PIDFD_AUTOKILL): its exit status comes from the pidfd alone.
   [[nodiscard]] bool is_autokilled() const;
-  /// True when a step may not run in shared memory: the child then gets a copy. OOMScoreAdjust= is
-  /// such a one, since the kernel applies it to every process of the same memory.
-  [[nodiscard]] bool needs_own_memory() const;
 
  private:
   friend class PlanBuilder;
@@ -155,6 +146,11 @@ struct Compiled {
 /// Compiles the plan. Creates the Runtime/State/Cache/Logs/ConfigurationDirectory= trees, reads
 /// EnvironmentFile=s and looks up users and groups; makes no process. Thread safe.
 Compiled compile(const ExecRequest& request);
+
+/// What a unit has done to its terminal is to be undone when it is down.
+[[nodiscard]] bool has_terminal(const unit::UnitSpec& spec);
+/// Undoes it: TTYVHangup= and TTYReset= once more, and the terminal is root's again. May block.
+void release_terminal(const unit::UnitSpec& spec);
 
 /// Removes what RuntimeDirectory= made, as RuntimeDirectoryPreserve= says. May block.
 void remove_runtime_directories(const unit::UnitSpec& spec, const Roots& roots, bool restarting);

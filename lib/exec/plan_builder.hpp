@@ -22,6 +22,8 @@ struct ExecPlan::Impl {
   std::string program;
   std::vector<char*>* arguments = nullptr;
   std::vector<char*>* environment = nullptr;
+  /// The child gets a copy of our memory: a step would change what belongs to the memory
+  /// (OOMScoreAdjust=, which the kernel applies to every process that shares it).
   bool own_memory = false;
   std::uint64_t clone_flags = 0;  ///< besides those that every child is made with
   int lowest_free_fd = 3;

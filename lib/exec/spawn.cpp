@@ -12,6 +12,7 @@
 
 #include "exec/plan_builder.hpp"
 #include "sys/clone.hpp"
+#include "sys/descriptor_reserve.hpp"
 
 namespace pidward::exec {
 namespace {
@@ -134,6 +135,7 @@ Spawner::~Spawner() = default;
 
 Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, ChildGroup group) {
   PIDWARD_TRY(sys::Pipe report, sys::make_pipe(O_NONBLOCK));
+  PIDWARD_CHECK(sys::check_reserve(report.write_end.get(), sys::DescriptorUse::service));
   SpawnedChild child;
   SpawnedChild::Impl& state = *child.impl_;
   state.stacks = impl_->stacks;

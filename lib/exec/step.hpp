@@ -19,10 +19,15 @@ enum class StepKind : std::uint8_t {
                ///< args[2]
   write_pid,   ///< write our process number in decimal at args[0], filled up with zero bytes to
                ///< args[1]
-  check_parent,  ///< fail unless the other end of the report pipe is open: the daemon lives
+  check_parent,   ///< fail unless the other end of the report pipe is open: the daemon lives
+  take_terminal,  ///< open the terminal args[0] as descriptor 0 and make it the controlling one;
+                  ///< args[1] is a TerminalMode
   execute,  ///< execve each path of the null-terminated array args[0] with args[1], args[2] until
             ///< one works
 };
+
+/// What is done about a terminal that another session has: StandardInput=tty, tty-force, tty-fail.
+enum class TerminalMode : std::uint8_t { wait, force, fail };
 
 struct Step {
   StepKind kind = StepKind::call;

@@ -4,9 +4,10 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "exec/terminal.hpp"
 
 namespace pidward::exec {
 namespace {
@@ -46,11 +47,6 @@ void open_onto(PlanBuilder& builder, const Stream& stream, const std::string& pa
 
 void copy_onto(PlanBuilder& builder, const Stream& stream, int source) {
   builder.call(stream.exit_code, stream.label, SYS_dup3, source, stream.fd, 0);
-}
-
-void open_terminal(PlanBuilder& builder, const unit::Settings& settings, const Stream& stream,
-                   int flags) {
-  open_onto(builder, stream, settings.string(Directive::TTYPath), flags);
 }
 
 /// The descriptor a socket unit or the store passes under `name`, or -1.
@@ -103,7 +99,7 @@ CompileStatus add_data(PlanBuilder& builder, const unit::Settings& settings) {
   return std::nullopt;
 }
 
-CompileStatus add_input(PlanBuilder& builder, const ExecRequest& request,
+CompileStatus add_input(PlanBuilder& builder, const ExecRequest& request, const Identity& identity,
                         const unit::StreamTarget& target, bool shared_with_output) {
   const unit::Settings& settings = request.spec->settings;
   switch (static_cast<StandardInput>(target.kind)) {
@@ -113,10 +109,7 @@ CompileStatus add_input(PlanBuilder& builder, const ExecRequest& request,
     case StandardInput::tty:
     case StandardInput::tty_force:
     case StandardInput::tty_fail:
-      open_terminal(builder, settings, kStreams[0], O_RDWR);
-      builder.call(ExitCode::standard_input, "make the terminal the controlling one", SYS_ioctl,
-                   STDIN_FILENO, TIOCSCTTY,
-                   static_cast<StandardInput>(target.kind) == StandardInput::tty_force ? 1 : 0);
+      add_terminal_steps(builder, settings, identity);
       return std::nullopt;
     case StandardInput::data:
       return add_data(builder, settings);
@@ -133,11 +126,8 @@ CompileStatus add_input(PlanBuilder& builder, const ExecRequest& request,
 }
 
 void add_journal(PlanBuilder& builder, const ExecRequest& request, const Stream& stream) {
-  const int source = stream.fd == STDERR_FILENO && request.log_stream_error >= 0
-                         ? request.log_stream_error
-                         : request.log_stream;
-  if (source >= 0) {
-    copy_onto(builder, stream, source);
+  if (request.log_stream >= 0) {
+    copy_onto(builder, stream, request.log_stream);
   } else {
     open_onto(builder, stream, "/dev/null", O_WRONLY);
   }
@@ -178,7 +168,11 @@ CompileStatus add_output(PlanBuilder& builder, const ExecRequest& request, const
       open_onto(builder, stream, "/dev/null", O_WRONLY);
       return std::nullopt;
     case StandardOutput::tty:
-      open_terminal(builder, request.spec->settings, stream, O_WRONLY);
+      if (reads_terminal(request.spec->settings)) {
+        copy_onto(builder, stream, STDIN_FILENO);
+      } else {
+        open_onto(builder, stream, request.spec->settings.string(Directive::TTYPath), O_WRONLY);
+      }
       return std::nullopt;
     case StandardOutput::journal:
     case StandardOutput::journal_console:
@@ -211,7 +205,8 @@ CompileStatus add_output(PlanBuilder& builder, const ExecRequest& request, const
 
 }  // namespace
 
-CompileStatus add_stream_steps(PlanBuilder& builder, const ExecRequest& request) {
+CompileStatus add_stream_steps(PlanBuilder& builder, const ExecRequest& request,
+                               const Identity& identity) {
   const unit::Settings& settings = request.spec->settings;
   const unit::StreamTarget input = target_of(settings, Directive::StandardInput);
   const unit::StreamTarget output = target_of(settings, Directive::StandardOutput);
@@ -227,7 +222,7 @@ CompileStatus add_stream_steps(PlanBuilder& builder, const ExecRequest& request)
     return given >= 0;
   };
   if (!is_given(kStreams[0])) {
-    if (auto failure = add_input(builder, request, input, shared)) return failure;
+    if (auto failure = add_input(builder, request, identity, input, shared)) return failure;
   }
   if (!is_given(kStreams[1])) {
     if (auto failure = add_output(builder, request, kStreams[1], output, input)) return failure;

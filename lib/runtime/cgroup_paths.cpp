@@ -1,4 +1,6 @@
 // Where groups are: the pure half of the tree.
+#include <charconv>
+
 #include <fmt/core.h>
 
 #include "runtime/cgroup_tree.hpp"
@@ -58,6 +60,19 @@ BaseGroup choose_base_group(const BaseGroupFacts& facts) {
     return {facts.own, facts.unified && facts.own != "/"};
   }
   return {join(facts.own, facts.default_name), false};
+}
+
+std::uint64_t parse_oom_kills(std::string_view memory_events) {
+  constexpr std::string_view kKey = "oom_kill ";
+  std::size_t at = memory_events.find(kKey);
+  while (at != std::string_view::npos && at != 0 && memory_events[at - 1] != '\n') {
+    at = memory_events.find(kKey, at + 1);
+  }
+  if (at == std::string_view::npos) return 0;
+  std::uint64_t count = 0;
+  const std::string_view digits = memory_events.substr(at + kKey.size());
+  std::from_chars(digits.data(), digits.data() + digits.size(), count);
+  return count;
 }
 
 std::string group_path_of(const unit::UnitSpec& spec, bool user_manager) {

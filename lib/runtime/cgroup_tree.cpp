@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <functional>
+#include <utility>
 
 #include <fmt/core.h>
 #include <sys/epoll.h>
@@ -148,6 +149,7 @@ Result<sys::CgroupDir> CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spe
   by_id_[group.id] = unit;
   by_path_[group.path] = unit;
   group.known_empty = true;
+  watch_memory(unit, group, *directory, spec);
   groups_.emplace(unit, std::move(group));
   return directory;
 }
@@ -156,6 +158,41 @@ void CgroupTree::note_joined(UnitId unit) {
   if (const auto found = groups_.find(unit); found != groups_.end()) {
     found->second.known_empty = false;
   }
+}
+
+void CgroupTree::watch_memory(UnitId unit, Group& group, const sys::CgroupDir& directory,
+                              const unit::UnitSpec& spec) {
+  const bool asked = spec.settings.is_set(unit::Directive::OOMPolicy);
+  const auto policy = spec.settings.choice<unit::OomPolicy>(unit::Directive::OOMPolicy);
+  const std::string events = directory.file_path() + "/memory.events";
+  group.memory_watch = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);
+  if (group.memory_watch < 0) {
+    // The controller is off, or belongs to a v1 hierarchy.
+    if (asked) {
+      log_about(LogLevel::warning, spec, "no-memory-controller",
+                "OOMPolicy= has no effect: there is no memory controller in cgroup v2 here");
+    }
+    return;
+  }
+  watches_[group.memory_watch] = unit;
+  if (const auto text = sys::read_file(events)) group.oom_kills = parse_oom_kills(*text);
+  const bool all_at_once = policy == unit::OomPolicy::kill;
+  if (Status set =
+          sys::write_control_file_at(directory.get(), "memory.oom.group", all_at_once ? "1" : "0");
+      !set && all_at_once) {
+    log_about(LogLevel::warning, spec, "oom-group", set.error().to_string());
+  }
+}
+
+void CgroupTree::look_for_out_of_memory(UnitId unit) {
+  const auto found = groups_.find(unit);
+  if (found == groups_.end() || found->second.memory_watch < 0) return;
+  const auto directory = group(unit);
+  const auto text = directory ? sys::read_file(directory->file_path() + "/memory.events")
+                              : Result<std::string>(directory.error());
+  if (!text) return;
+  const std::uint64_t kills = parse_oom_kills(*text);
+  if (std::exchange(found->second.oom_kills, kills) < kills && on_oom_) on_oom_(unit);
 }
 
 void CgroupTree::note_killed(UnitId unit) {
@@ -230,6 +267,7 @@ void CgroupTree::group_changed(int watch) {
   const UnitId unit = found->second;
   if (on_change_) on_change_(unit);
   Group& group = groups_.at(unit);
+  if (watch == group.memory_watch) return look_for_out_of_memory(unit);
   group.known_empty = false;
   if (is_populated(unit)) return;
   if (group.leaving && try_remove(unit, group)) return;
@@ -260,6 +298,10 @@ void CgroupTree::forget(UnitId unit) {
   };
   drop(by_id_, found->second.id);
   drop(by_path_, found->second.path);
+  if (found->second.memory_watch >= 0) {
+    ::inotify_rm_watch(inotify_.get(), found->second.memory_watch);
+    watches_.erase(found->second.memory_watch);
+  }
   groups_.erase(found);
 }
 

@@ -29,6 +29,9 @@ struct BaseGroupFacts {
 };
 BaseGroup choose_base_group(const BaseGroupFacts& facts);
 
+/// How many processes the kernel killed for lack of memory, in the text of a memory.events file.
+std::uint64_t parse_oom_kills(std::string_view memory_events);
+
 /// "system.slice/foo.service" of a unit: its slice spelled out, then its name escaped as systemd
 /// does.
 std::string group_path_of(const unit::UnitSpec& spec, bool user_manager);
@@ -49,6 +52,10 @@ class CgroupTree final : private DescriptorHandler {
   [[nodiscard]] const std::string& why_not() const { return why_not_; }
   [[nodiscard]] const sys::CgroupDir& base() const { return base_; }
   [[nodiscard]] const std::optional<sys::CgroupMount>& mount() const { return mount_; }
+  /// Called when the kernel has killed a process of a unit's group for lack of memory.
+  void set_out_of_memory_callback(EmptyCallback callback) { on_oom_ = std::move(callback); }
+  /// Looks whether that happened since the last look; the callback comes before this returns.
+  void look_for_out_of_memory(UnitId unit);
   /// Called when the last process of a unit's group has left it.
   void set_empty_callback(EmptyCallback callback) { on_empty_ = std::move(callback); }
 
@@ -88,9 +95,13 @@ class CgroupTree final : private DescriptorHandler {
     bool killed = false;   ///< by cgroup.kill, now or, for all we know, before our time
     /// Seen to be empty, and neither we nor cgroup.events put anything in since.
     bool known_empty = false;
+    int memory_watch = -1;  ///< of memory.events, where the memory controller is
+    std::uint64_t oom_kills = 0;
   };
   void descriptor_ready(int fd, std::uint32_t events) override;
   void group_changed(int watch);
+  void watch_memory(UnitId unit, Group& group, const sys::CgroupDir& directory,
+                    const unit::UnitSpec& spec);
   bool try_remove(UnitId unit, Group& group);
   void kill_marked(const sys::CgroupDir& group);
   void forget(UnitId unit);
@@ -105,6 +116,7 @@ class CgroupTree final : private DescriptorHandler {
   Watch inotify_watch_;
   EmptyCallback on_empty_;
   EmptyCallback on_change_;
+  EmptyCallback on_oom_;
   std::unordered_map<UnitId, Group> groups_;
   std::unordered_map<int, UnitId> watches_;
   std::unordered_map<std::uint64_t, UnitId> by_id_;

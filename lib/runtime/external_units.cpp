@@ -104,7 +104,8 @@ bool ExternalUnits::is_present(const Observed& observed) {
 
 void ExternalUnits::observe(UnitId unit, bool observe) {
   if (!observe) {
-    observed_.erase(unit);
+    const auto gone = observed_.extract(unit);
+    if (!gone.empty() && gone.mapped().type == unit::UnitType::device) watch_devices();
     close_unused();
     return;
   }
@@ -114,9 +115,21 @@ void ExternalUnits::observe(UnitId unit, bool observe) {
   Observed entry{spec->name.type(), path ? *path : std::string(), false};
   if (entry.type == unit::UnitType::mount || entry.type == unit::UnitType::automount) open(mounts_);
   if (entry.type == unit::UnitType::swap) open(swaps_);
-  entry.present = is_present(entry);
-  core_.events.post(engine::ExternalState{unit, entry.present});
-  observed_.insert_or_assign(unit, std::move(entry));
+  const auto place = observed_.insert_or_assign(unit, std::move(entry)).first;
+  if (place->second.type == unit::UnitType::device) watch_devices();
+  place->second.present = is_present(place->second);
+  core_.events.post(engine::ExternalState{unit, place->second.present});
+}
+
+void ExternalUnits::watch_devices() {
+  std::vector<std::string> paths;
+  for (const auto& [unit, entry] : observed_) {
+    if (entry.type == unit::UnitType::device) paths.push_back(entry.path);
+  }
+  if (Status watched = devices_.watch(std::move(paths)); !watched) {
+    log(LogLevel::warning,
+        "Changes of device nodes are not noticed: " + watched.error().to_string());
+  }
 }
 
 void ExternalUnits::close_unused() {
@@ -137,6 +150,10 @@ void ExternalUnits::close_unused() {
 
 void ExternalUnits::descriptor_ready(int fd, std::uint32_t /*events*/) {
   read(mounts_.fd && fd == mounts_.fd.get() ? mounts_ : swaps_);
+  look_again();
+}
+
+void ExternalUnits::look_again() {
   for (auto& [unit, entry] : observed_) {
     const bool present = is_present(entry);
     if (present == entry.present) continue;

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "runtime/core.hpp"
+#include "runtime/path_doorbell.hpp"
 
 namespace pidward::runtime {
 
@@ -15,11 +16,12 @@ std::unordered_set<std::string> parse_mount_points(std::string_view mountinfo);
 /// Devices and files in the text of /proc/swaps.
 std::unordered_set<std::string> parse_swaps(std::string_view swaps);
 
-/// Reads the kernel's tables while somebody observes, and waits for their changes by poll;
-/// otherwise nothing is open.
+/// Reads the kernel's tables while somebody observes, and waits for their changes by poll, for
+/// those of device nodes by the doorbell of their directories; otherwise nothing is open.
 class ExternalUnits final : private DescriptorHandler {
  public:
-  explicit ExternalUnits(Core& core) : core_(core) {}
+  explicit ExternalUnits(Core& core)
+      : core_(core), devices_(core.watcher, [this] { look_again(); }) {}
   ~ExternalUnits();
   ExternalUnits(const ExternalUnits&) = delete;
   ExternalUnits& operator=(const ExternalUnits&) = delete;
@@ -43,11 +45,14 @@ class ExternalUnits final : private DescriptorHandler {
   void open(Table& table);
   [[nodiscard]] bool is_present(const Observed& observed);
   void close_unused();
+  void look_again();
+  void watch_devices();
 
   Core& core_;
   std::unordered_map<UnitId, Observed> observed_;
   Table mounts_{"/proc/self/mountinfo", {}, {}, {}};
   Table swaps_{"/proc/swaps", {}, {}, {}};
+  PathDoorbell devices_;
 };
 
 }  // namespace pidward::runtime

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/socket_address.hpp"
+#include "sys/descriptor_reserve.hpp"
 #include "sys/peer.hpp"
 
 namespace pidward::runtime {
@@ -143,6 +144,14 @@ void Listeners::accept_one(UnitId unit, int fd) {
     // Without descriptors or memory the socket would stay readable and the loop would spin.
     core_.events.post(engine::ListenFailed{unit, Error::from_errno(why, "Cannot accept")});
     watch(unit, false);
+    return;
+  }
+  if (Status room = sys::check_reserve(connection.get(), sys::DescriptorUse::service); !room) {
+    const auto spec = core_.engine.spec(unit);
+    if (spec) {
+      log_about(LogLevel::error, *spec, "connection-refused",
+                "A connection is refused: " + room.error().to_string());
+    }
     return;
   }
   engine::Incoming event{unit, 0, peer_name(connection.get())};

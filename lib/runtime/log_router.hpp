@@ -11,9 +11,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include <boost/asio/steady_timer.hpp>
-
 #include "runtime/core.hpp"
+#include "runtime/loop_timer.hpp"
 
 namespace pidward::runtime {
 
@@ -71,7 +70,7 @@ class LogRouter final : private DescriptorHandler {
   process::ProcessHandle logger_;
   Watch logger_watch_;
   int logger_pid_ = 0;
-  boost::asio::steady_timer restart_;
+  LoopTimer restart_;
   unsigned quick_ends_ = 0;
   MonoTime started_{};
   std::uint64_t next_stream_ = 1;

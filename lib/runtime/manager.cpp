@@ -210,6 +210,7 @@ Status Manager::Impl::open() {
     write_to_stderr(record);
     if (record.unit.empty()) return;
     if (std::this_thread::get_id() == loop_thread) {
+      remember(record);
       logs.note(record);
     } else {
       boost::asio::post(io, [this, record] { logs.note(record); });
@@ -228,8 +229,16 @@ Status Manager::Impl::open() {
     if (freezer.group_changed(unit)) observers.unit_changed(unit);
   });
   groups.set_empty_callback([this](UnitId unit) { tree.group_empty(unit); });
-  tracker.set_hooks([this](ProcessId process) { return spawner->settle(process); },
-                    [this](UnitId unit, ProcessId process) { process_ended(unit, process); });
+  groups.set_out_of_memory_callback([this](UnitId unit) { post(engine::OutOfMemory{unit}); });
+  tracker.set_hooks(
+      [this](ProcessId process) {
+        // Why it died is to be known before that it did.
+        if (const auto handle = table.find(process); handle && handle->unit()) {
+          groups.look_for_out_of_memory(handle->unit());
+        }
+        return spawner->settle(process);
+      },
+      [this](UnitId unit, ProcessId process) { process_ended(unit, process); });
   table.set_newcomer([this](ProcessId process) {
     if (!observers.empty()) observers.process_added(table.find(process));
   });

@@ -130,9 +130,8 @@ class Manager {
   /// Makes default.target a link to `name` in the configuration directory; off the loop. Errors: no
   /// such unit file, a default.target that is no link and `force` is false.
   void set_default_target(const std::string& name, bool force, Reply<unit::InstallPlan> reply);
-  /// Files changed since the unit was loaded (NeedDaemonReload). Cached; re-checked off the loop at
-  /// most once a second.
-  [[nodiscard]] bool needs_reload(UnitId unit);
+  /// Whether files changed since the unit was loaded (NeedDaemonReload), looked up off the loop.
+  void needs_reload(UnitId unit, Reply<bool> reply);
 
   /// Somebody on the bus holds a reference to the unit (Ref, RefUnit), or the last one went: see
   /// Engine::set_referenced().
@@ -145,6 +144,9 @@ class Manager {
   Status kill(UnitId unit, engine::KillWhom whom, int signal);
 
   [[nodiscard]] const engine::Engine& engine() const;
+  /// What pidward had to complain of since the unit was last started, oldest first: why a start
+  /// failed, in sentences. The newest few are kept.
+  [[nodiscard]] std::vector<std::string> complaints(UnitId unit) const;
   [[nodiscard]] const process::ProcessTable& processes() const;
   [[nodiscard]] std::vector<ProcessInfo> list_processes(std::optional<UnitId> unit) const;
   /// Control group of the unit as the bus shows it: "/system.slice/nginx.service", empty when it

@@ -9,12 +9,11 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include <boost/asio/steady_timer.hpp>
-
 #include "runtime/core.hpp"
 #include "runtime/external_units.hpp"
 #include "runtime/freezer.hpp"
 #include "runtime/listeners.hpp"
+#include "runtime/loop_timer.hpp"
 #include "runtime/manager.hpp"
 #include "runtime/notify_socket.hpp"
 #include "runtime/observers.hpp"
@@ -64,6 +63,7 @@ struct Manager::Impl final : EventSink {
     return result;
   }
   void add_units(const UnitSource::Specs& specs, engine::Effects& effects);
+  void remember(const LogRecord& record);
   void do_system_action(const engine::SystemAction& action);
   void watch_bus_name(const engine::WatchBusName& effect);
   void child_doorbell();
@@ -73,7 +73,6 @@ struct Manager::Impl final : EventSink {
   void load_units(std::vector<unit::UnitName> names, std::function<void()> done);
   void reload(Reply<std::vector<unit::Diagnostic>> reply);
   void boot();
-  void check_files();
 
   // manager_processes.cpp
   void last_lease_ended(UnitId unit, bool started);
@@ -142,9 +141,8 @@ struct Manager::Impl final : EventSink {
   bool exit_requested_jobs = false;
   std::map<std::string, std::set<UnitId>> bus_names;
   std::unordered_set<UnitId> named_on_bus;
-  std::unordered_map<UnitId, std::pair<bool, MonoTime>> file_checks;
-  std::unordered_set<UnitId> checks_wanted;
-  boost::asio::steady_timer collection;
+  std::unordered_map<UnitId, std::deque<std::string>> complaints_of;
+  LoopTimer collection;
   bool collection_armed = false;
   bool collect_soon = false;  ///< a transient unit went down: it goes without delay
   std::thread::id loop_thread = std::this_thread::get_id();

@@ -13,13 +13,17 @@ namespace {
 // Inactive units that nobody holds are dropped this long after the last change: one wake-up for all
 // of a burst.
 constexpr std::chrono::seconds kCollectionDelay(10);
+constexpr std::size_t kComplaintsKept = 4;
 
 /// Carries one effect out.
 class Runner {
  public:
   explicit Runner(Manager::Impl& impl) : impl_(impl) {}
 
-  void operator()(const engine::PrepareStart& effect) { impl_.preparer->prepare(effect); }
+  void operator()(const engine::PrepareStart& effect) {
+    impl_.complaints_of.erase(effect.unit);
+    impl_.preparer->prepare(effect);
+  }
   void operator()(const engine::Spawn& effect) { impl_.spawner->spawn(effect); }
   void operator()(const engine::KillProcesses& effect) {
     // A frozen process would not act on the signals of a stop.
@@ -84,10 +88,10 @@ class Runner {
   void operator()(const engine::UnitRemoved& effect) {
     impl_.source.known().remove(effect.name);
     impl_.transient.removed(effect.unit, effect.name);
-    impl_.file_checks.erase(effect.unit);
     impl_.preparer->forget(effect.unit);
     impl_.named_on_bus.erase(effect.unit);
     impl_.leases.forget(effect.unit);
+    impl_.complaints_of.erase(effect.unit);
     impl_.observers.unit_removed(effect.unit, effect.name);
   }
   void operator()(const engine::JobAdded& effect) {
@@ -117,6 +121,16 @@ class Runner {
 };
 
 }  // namespace
+
+void Manager::Impl::remember(const LogRecord& record) {
+  if (record.level > LogLevel::warning) return;
+  const auto name = unit::UnitName::parse(record.unit);
+  const auto unit = name ? engine.find(*name) : std::nullopt;
+  if (!unit) return;
+  std::deque<std::string>& kept = complaints_of[*unit];
+  kept.push_back(record.message);
+  if (kept.size() > kComplaintsKept) kept.pop_front();
+}
 
 void Manager::Impl::post(engine::Event event) {
   queue.push_back(std::move(event));

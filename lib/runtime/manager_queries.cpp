@@ -148,6 +148,12 @@ std::vector<ProcessInfo> Manager::list_processes(std::optional<UnitId> unit) con
   return list;
 }
 
+std::vector<std::string> Manager::complaints(UnitId unit) const {
+  const auto found = impl_->complaints_of.find(unit);
+  if (found == impl_->complaints_of.end()) return {};
+  return {found->second.begin(), found->second.end()};
+}
+
 std::string Manager::control_group(UnitId unit) const {
   return impl_->groups.path(unit);
 }

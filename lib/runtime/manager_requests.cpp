@@ -129,7 +129,6 @@ void Manager::Impl::reload(Reply<std::vector<unit::Diagnostic>> reply) {
     std::ranges::stable_sort(complaints, [](const auto& a, const auto& b) {
       return std::tie(a.where.file, a.where.line) < std::tie(b.where.file, b.where.line);
     });
-    file_checks.clear();
     with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
       the_engine.reload(specs, now(), effects);
       return 0;
@@ -211,37 +210,13 @@ void Manager::set_default_target(const std::string& name, bool force,
       [reply = std::move(reply)](Result<unit::InstallPlan> plan) { reply(std::move(plan)); });
 }
 
-bool Manager::needs_reload(UnitId unit) {
-  constexpr std::chrono::seconds kFresh(1);
-  Impl& impl = *impl_;
-  auto& [changed, checked] = impl.file_checks[unit];
-  if (mono_now() - checked > kFresh) {
-    checked = mono_now();
-    const bool first = impl.checks_wanted.empty();
-    impl.checks_wanted.insert(unit);
-    if (first) boost::asio::post(impl.io, [&impl] { impl.check_files(); });
+void Manager::needs_reload(UnitId unit, Reply<bool> reply) {
+  auto spec = impl_->engine.spec(unit);
+  if (!spec) {
+    return boost::asio::post(impl_->io, [reply = std::move(reply)] { reply(false); });
   }
-  return changed;
-}
-
-void Manager::Impl::check_files() {
-  std::vector<std::pair<UnitId, unit::UnitSpecPtr>> units;
-  for (const UnitId unit : std::exchange(checks_wanted, {})) {
-    if (auto spec = engine.spec(unit)) units.emplace_back(unit, std::move(spec));
-  }
-  std::vector<UnitId> asked;
-  for (const auto& [unit, spec] : units) asked.push_back(unit);
-  source.check_changed(std::move(units), [this, asked](const std::vector<UnitId>& changed) {
-    for (const UnitId unit : asked) {
-      const auto entry = file_checks.find(unit);
-      if (entry == file_checks.end()) continue;
-      const bool is_changed = std::ranges::find(changed, unit) != changed.end();
-      if (std::exchange(entry->second.first, is_changed) != is_changed) {
-        observers.unit_changed(unit);
-      }
-    }
-    observers.flush();
-  });
+  impl_->source.check_changed(std::move(spec),
+                              [reply = std::move(reply)](bool changed) { reply(changed); });
 }
 
 void Manager::boot() {

@@ -145,7 +145,6 @@ void Manager::set_properties(const std::string& name, bool runtime, std::vector<
           impl.with_engine([&](engine::Engine& engine, engine::Effects& effects) {
             return engine.replace_settings(*read, now(), effects);
           });
-          impl.file_checks.erase(unit);
           reply(unit);
         });
   });

@@ -182,9 +182,18 @@ void PidFiles::decide(UnitId unit, bool wait, const Result<pid_t>& number) {
     waiting_.erase(unit);
     return;
   }
-  if (wait) return;
   const auto spec = core_.engine.spec(unit);
   const std::string path = spec ? spec->settings.string(unit::Directive::PIDFile) : std::string();
+  if (wait) {
+    // It may be written yet; what is in it already and will not do is said once.
+    const auto waiting = waiting_.find(unit);
+    const std::string why = main.error().to_string();
+    if (waiting == waiting_.end() || !spec || main.error().sys_errno() == ENOENT) return;
+    if (std::exchange(waiting->second.said, why) == why) return;
+    log_about(LogLevel::warning, *spec, "pid-file",
+              fmt::format("PIDFile={} does not name the main process: {}", path, why));
+    return;
+  }
   core_.events.post(engine::MainProcessMissing{unit, Error(main.error()).within(path)});
 }
 

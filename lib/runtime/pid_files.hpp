@@ -35,6 +35,7 @@ class PidFiles final : private DescriptorHandler {
     std::vector<int> watches;
     bool reading = false;
     bool again = false;
+    std::string said;  ///< why the file is not believed
   };
   void descriptor_ready(int fd, std::uint32_t events) override;
   void read(UnitId unit, const std::string& path, bool wait);

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 #include <sys/epoll.h>
 
+#include "runtime/loop_timer.hpp"
 #include "sys/reaper.hpp"
 
 namespace pidward::runtime {
@@ -19,7 +20,7 @@ constexpr std::chrono::milliseconds kParentGrace(500);
 /// A process that has ended and that its parent, or its tracer, has not collected yet.
 struct ProcessTracker::Late {
   explicit Late(boost::asio::io_context& io) : timer(io) {}
-  boost::asio::steady_timer timer;
+  LoopTimer timer;
 };
 
 ProcessTracker::ProcessTracker(Core& core) : core_(core) {

@@ -8,8 +8,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include <boost/asio/steady_timer.hpp>
-
 #include "runtime/core.hpp"
 
 namespace pidward::runtime {

@@ -133,10 +133,11 @@ Result<std::unique_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
       request.extra_environment.push_back(fmt::format("MAINPIDFDID={}", main->id().number()));
     }
   }
+  const bool non_blocking = request.spec->settings.boolean(Directive::NonBlocking);
   for (const UnitId socket : effect.sockets) {
     for (const Listeners::Passed& listening : parts_.listeners.descriptors(socket)) {
       PIDWARD_TRY(sys::Fd copy, listening.fd->duplicate());
-      request.passed.push_back({copy.get(), listening.name, false});
+      request.passed.push_back({copy.get(), listening.name, non_blocking});
       pending->passed.push_back(std::move(copy));
     }
   }
@@ -224,6 +225,9 @@ void ServiceSpawner::begin(const engine::Spawn& effect) {
 
 void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled compiled) {
   const engine::Spawn& effect = pending->effect;
+  for (std::string& sentence : compiled.warnings) {
+    log_about(LogLevel::warning, *pending->request.spec, "exec-warning", std::move(sentence));
+  }
   if (compiled.error || !compiled.plan) {
     fail(effect, compiled.exit_code,
          compiled.error ? *std::move(compiled.error) : Error(Errc::failed, "There is no plan"));

@@ -8,12 +8,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include <boost/asio/steady_timer.hpp>
-
 #include "exec/plan.hpp"
 #include "exec/spawn.hpp"
 #include "runtime/cgroup_tree.hpp"
 #include "runtime/log_router.hpp"
+#include "runtime/loop_timer.hpp"
 #include "runtime/process_tracker.hpp"
 #include "runtime/transient_units.hpp"
 
@@ -79,7 +78,7 @@ class ServiceSpawner final : private DescriptorHandler {
   std::size_t active_ = 0;
   std::size_t limit_;
   std::uint64_t begun_ = 0;
-  boost::asio::steady_timer progress_;
+  LoopTimer progress_;
   bool watching_progress_ = false;
   bool pumping_ = false;
 };

@@ -109,11 +109,13 @@ void StartPreparer::clean_up(const engine::CleanUp& effect) {
   // What comes back at once finds its group again, as with systemd.
   if (!effect.restarting) groups_.remove(effect.unit);
   const auto spec = core_.engine.spec(effect.unit);
-  if (!spec || !spec->settings.is_set(Directive::RuntimeDirectory)) return;
+  if (!spec) return;
+  if (!spec->settings.is_set(Directive::RuntimeDirectory) && !exec::has_terminal(*spec)) return;
   cleaning_.insert(effect.unit);
   core_.pool.run(
       [spec, roots = surroundings_.roots, restarting = effect.restarting] {
         exec::remove_runtime_directories(*spec, roots, restarting);
+        exec::release_terminal(*spec);
         return 0;
       },
       [this, unit = effect.unit](int) {

@@ -1,5 +1,5 @@
 // Before and after: PrepareStart (conditions, control group, what an earlier run left) and CleanUp
-// (control group, runtime directories). For one unit they never overlap.
+// (control group, runtime directories, terminal). For one unit they never overlap.
 #pragma once
 
 #include <unordered_map>
@@ -40,7 +40,8 @@ class StartPreparer {
   UnitTree& tree_;
   Surroundings surroundings_;
   std::unordered_map<UnitId, std::string> failed_;
-  std::unordered_set<UnitId> cleaning_;  ///< directories are being removed on the pool
+  std::unordered_set<UnitId>
+      cleaning_;  ///< directories are being removed on the pool, terminals reset
   std::unordered_map<UnitId, engine::PrepareStart> waiting_;  ///< for that
 };
 

@@ -70,6 +70,9 @@ void fill_user(unit::SpecifierContext& context) {
   ::getpwuid_r(context.uid, &entry, buffer.data(), buffer.size(), &found);
   context.user_name = found != nullptr ? found->pw_name : std::to_string(context.uid);
   context.home = found != nullptr ? found->pw_dir : "/";
+  // A user says where home is, as to every program; the system manager does not listen.
+  const char* home = context.uid == 0 ? nullptr : std::getenv("HOME");  // NOLINT: nobody sets it
+  if (home != nullptr && *home == '/') context.home = home;
   context.shell = found != nullptr && *found->pw_shell != 0 ? found->pw_shell : "/bin/sh";
   group group_entry{};
   group* found_group = nullptr;

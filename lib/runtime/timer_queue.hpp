@@ -7,11 +7,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include "base/time.hpp"
 #include "engine/event.hpp"
+#include "runtime/loop_timer.hpp"
 
 namespace pidward::runtime {
 
@@ -42,13 +42,11 @@ class TimerQueue {
     std::uint64_t serial;
     std::uint64_t generation;
   };
-  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock>;
-
   [[nodiscard]] bool is_live(const Entry& entry) const;
   void drop_dead();
   void rearm();
 
-  Timer timer_;
+  LoopTimer timer_;
   Callback callback_;
   std::vector<Entry>
       heap_;  ///< earliest first; entries whose serial is not armed any more are dead

@@ -83,19 +83,13 @@ void UnitSource::reload(std::vector<unit::UnitName> names, std::function<void(Sp
       [done = std::move(done)](Specs specs) { done(std::move(specs)); });
 }
 
-void UnitSource::check_changed(std::vector<std::pair<UnitId, unit::UnitSpecPtr>> units,
-                               std::function<void(std::vector<UnitId>)> done) {
+void UnitSource::check_changed(unit::UnitSpecPtr spec, std::function<void(bool)> done) {
   pool_.run(
-      [this, units = std::move(units)] {
+      [this, spec = std::move(spec)] {
         const std::lock_guard lock(mutex_);
-        unit::UnitLoader& loader = fresh_loader(true);
-        std::vector<UnitId> changed;
-        for (const auto& [id, spec] : units) {
-          if (loader.needs_reload(*spec)) changed.push_back(id);
-        }
-        return changed;
+        return fresh_loader(true).needs_reload(*spec);
       },
-      [done = std::move(done)](std::vector<UnitId> changed) { done(std::move(changed)); });
+      [done = std::move(done)](bool changed) { done(changed); });
 }
 
 Result<unit::UnitSpecPtr> UnitSource::make_one(const UnitText& unit) {

@@ -39,9 +39,8 @@ class UnitSource {
   void load(std::vector<unit::UnitName> names, std::function<void(Specs)> done);
   /// The same, reading everything anew.
   void reload(std::vector<unit::UnitName> names, std::function<void(Specs)> done);
-  /// Whether files of these units changed since they were read.
-  void check_changed(std::vector<std::pair<UnitId, unit::UnitSpecPtr>> units,
-                     std::function<void(std::vector<UnitId>)> done);
+  /// Whether files of the unit changed since they were read.
+  void check_changed(unit::UnitSpecPtr spec, std::function<void(bool)> done);
   /// Writes the files of transient units and reads them, with all they lead to that is not known
   /// yet. Errors: a unit of that name has a file of its own or is masked, what is wrong with the
   /// text, the file cannot be written; nothing is left behind then.

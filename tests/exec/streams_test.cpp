@@ -108,6 +108,17 @@ TEST_F(StreamsTest, PassedDescriptorsComeInOrderWithTheirNames) {
   EXPECT_EQ(run().output, "3 c:a:unknown 1\nthirdfirstsecond0\n1\n2\n3\n4\n5\n");
 }
 
+TEST_F(StreamsTest, PassedDescriptorsAreNonBlockingWhereAskedFor) {
+  auto blocking = sys::make_socketpair(SOCK_STREAM | SOCK_NONBLOCK);
+  auto non_blocking = sys::make_socketpair(SOCK_STREAM);
+  ASSERT_TRUE(blocking && non_blocking);
+  request_.passed = {{blocking->first.get(), "a", false}, {non_blocking->first.get(), "b", true}};
+  shell("true");
+  run();
+  EXPECT_EQ(::fcntl(blocking->first.get(), F_GETFL) & O_NONBLOCK, 0);
+  EXPECT_NE(::fcntl(non_blocking->first.get(), F_GETFL) & O_NONBLOCK, 0);
+}
+
 TEST_F(StreamsTest, InputFromANamedDescriptor) {
   auto file = sys::make_memfd("named", "by name\n");
   ASSERT_TRUE(file);

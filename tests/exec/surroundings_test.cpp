@@ -22,6 +22,15 @@ TEST_F(SurroundingsTest, LaterSourcesOfTheEnvironmentWin) {
   EXPECT_EQ(run().output, "unit,file,passed,,quoted value,0123,C.UTF-8\n");
 }
 
+TEST_F(SurroundingsTest, AWatchedProcessKnowsThatItIsTheOne) {
+  request_.extra_environment = {"WATCHDOG_USEC=5000000"};
+  shell("echo $WATCHDOG_USEC $((WATCHDOG_PID == $$))");
+  EXPECT_EQ(run().output, "5000000 1\n");
+  request_.extra_environment.clear();
+  shell("echo [$WATCHDOG_PID]");
+  EXPECT_EQ(run().output, "[]\n");
+}
+
 TEST_F(SurroundingsTest, UnsetEnvironmentComesLast) {
   set(Directive::Environment, std::vector<std::string>{"A=1", "B=2", "C=3"});
   set(Directive::UnsetEnvironment, std::vector<std::string>{"A", "B=2", "C=other"});

@@ -80,6 +80,12 @@ TEST(PidFile, TakesANumberAndNothingElse) {
   }
 }
 
+TEST(CgroupTree, CountsProcessesKilledForLackOfMemory) {
+  EXPECT_EQ(parse_oom_kills("low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 1\n"), 2U);
+  EXPECT_EQ(parse_oom_kills("oom_group_kill 1\n"), 0U);
+  EXPECT_EQ(parse_oom_kills(""), 0U);
+}
+
 TEST(ExternalUnits, ReadTheKernelsTables) {
   const auto mounts = parse_mount_points(
       "25 1 0:22 / / rw - ext4 /dev/vda rw\n26 25 0:23 / /with\\040blank rw - tmpfs tmpfs "

@@ -193,7 +193,13 @@ void World::random_upset() {
         {ExitStatus::Kind::exited, 1},       {ExitStatus::Kind::killed, SIGKILL},
         {ExitStatus::Kind::killed, SIGTERM}, {ExitStatus::Kind::dumped, SIGSEGV},
         {ExitStatus::Kind::unknown, 0}};
-    end_process(random_.pick(living), random_.pick(kEnds));
+    const ProcessId victim = random_.pick(living);
+    if (random_.chance(5)) {
+      tell(engine::OutOfMemory{processes_.at(victim).unit});
+      end_process(victim, {ExitStatus::Kind::killed, SIGKILL});
+    } else {
+      end_process(victim, random_.pick(kEnds));
+    }
   } else if (dice < 60) {
     const auto living = alive();
     if (living.empty()) return;

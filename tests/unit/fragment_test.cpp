@@ -183,11 +183,11 @@ TEST(Fragment, ListsWhatHasNoEffectInOneLine) {
   Unit unit;
   unit.read(
       "[Service]\nPrivateTmp=yes\nPrivateTmp=yes\nPrivateDevices=no\nProtectSystem="
-      "no\nStandardOutput=tty\n");
+      "no\nStandardOutput=kmsg\n");
   EXPECT_THAT(
       unit.said(),
       ElementsAre("unsupported 2:12 without effect in this version of pidward: PrivateTmp= (line "
-                  "2), StandardOutput=tty (line 6)"));
+                  "2), StandardOutput=kmsg (line 6)"));
   EXPECT_EQ(unit.spec.settings.string(Directive::PrivateTmp), "yes");
 }
 
@@ -252,7 +252,8 @@ TEST(Fragment, ATimerMayActivateAnotherButNotItself) {
 TEST(Fragment, WantsItsSockets) {
   Unit unit;
   unit.read("[Service]\nSockets=a.socket\n");
-  EXPECT_THAT(unit.edges(), ElementsAre("Wants a.socket", "After a.socket"));
+  EXPECT_THAT(unit.edges(), ::testing::UnorderedElementsAre(
+                                "Wants a.socket", "TriggeredBy a.socket", "After a.socket"));
   EXPECT_THAT(unit.spec.settings.words(Directive::Sockets), ElementsAre("a.socket"));
 }
 

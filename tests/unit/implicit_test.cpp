@@ -181,6 +181,7 @@ TEST(ServiceSockets, AreWantedAndComeFirst) {
   const auto spec = loaded(tree, "a.service", Tree::service() + "Sockets=x.socket y.socket\n");
   EXPECT_TRUE(has(*spec, Dependency::Wants, "x.socket"));
   EXPECT_TRUE(has(*spec, Dependency::After, "y.socket"));
+  EXPECT_TRUE(has(*spec, Dependency::TriggeredBy, "y.socket"));
 }
 
 TEST(TimerImplies, WhatItStartsAndWhenTheClockIsRight) {

@@ -207,7 +207,7 @@ constexpr Property kState[] = {
      }},
     {"Job", "(uo)", kEmits, [](Writer& out, const Subject& s, Row) { write_job(out, s); }},
     {"NeedDaemonReload", "b", kNever,
-     [](Writer& out, const Subject& s, Row) { out.b(s.manager.needs_reload(s.unit->id)); }},
+     [](Writer& out, const Subject& s, Row) { out.b(s.files.changed); }},
     {"Markers", "as", kNever, [](Writer& out, const Subject&, Row) { out.empty("as"); }},
     {"ConditionResult", "b", kEmits,
      [](Writer& out, const Subject& s, Row) { out.b(s.unit->condition_result); }},
@@ -233,6 +233,8 @@ constexpr Property kState[] = {
      [](Writer& out, const Subject& s, Row) { out.as(s.services.clients.holders(s.unit->id)); }},
     {"ActivationDetails", "a(ss)", kEmits,
      [](Writer& out, const Subject&, Row) { out.empty("a(ss)"); }},
+    {"FailureMessages", "as", kNever,
+     [](Writer& out, const Subject& s, Row) { out.as(s.manager.complaints(s.unit->id)); }},
     {"StartTriesLeft", "u", kNever,
      [](Writer& out, const Subject& s, Row) { out.u(s.unit->start_tries_left); }},
 };

@@ -79,6 +79,10 @@ void ServiceMachine::on(MachineContext& c, const SpawnFailed& event) {
   is_main ? main_ended(c, status, true) : control_ended(c, status, true);
 }
 
+void ServiceMachine::on(MachineContext& c, const OutOfMemory& /*event*/) {
+  happen(c, Happening::out_of_memory);
+}
+
 void ServiceMachine::on(MachineContext& c, const ProcessExited& event) {
   if (!event.process) return;
   if (main_.process == event.process) return main_ended(c, event.status, false);

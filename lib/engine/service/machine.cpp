@@ -302,6 +302,10 @@ void ServiceMachine::carry_out(MachineContext& c, Deed what, const News& news) {
     case Deed::let_go_of_wait:
       stop_is_restart_ = false;
       return cancel_restart(c);
+    case Deed::out_of_memory:
+      return out_of_memory(c);
+    case Deed::note_out_of_memory:
+      return note(ServiceResult::oom_kill);
   }
 }
 

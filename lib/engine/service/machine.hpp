@@ -115,6 +115,7 @@ class ServiceMachine final : public Machine {
   void on(MachineContext& c, const Spawned& event);
   void on(MachineContext& c, const Executed& event);
   void on(MachineContext& c, const SpawnFailed& event);
+  void on(MachineContext& c, const OutOfMemory& event);
   void on(MachineContext& c, const ProcessExited& event);
   void on(MachineContext& c, const UnitEmpty& event);
   void on(MachineContext& c, const TimerFired& event);
@@ -167,6 +168,7 @@ class ServiceMachine final : public Machine {
   void wait_for_ready(MachineContext& c, Phase phase);
   void watchdog_missed(MachineContext& c);
   void runtime_over(MachineContext& c);
+  void out_of_memory(MachineContext& c);
 
   // stop.cpp
   void begin_stop(MachineContext& c, ServiceResult result);

@@ -162,6 +162,8 @@ std::string_view to_string(Happening happening) {
       return "name-lost";
     case unheld:
       return "unheld";
+    case out_of_memory:
+      return "out-of-memory";
   }
   return "?";
 }

@@ -68,9 +68,10 @@ enum class Happening : std::uint8_t {
   main_missing,
   name_owned,
   name_lost,
-  unheld,  ///< the last lease ended, and KillOnLastClose= says something
+  unheld,         ///< the last lease ended, and KillOnLastClose= says something
+  out_of_memory,  ///< the kernel killed a process of the unit
 };
-inline constexpr std::size_t kHappenings = 21;
+inline constexpr std::size_t kHappenings = 22;
 
 /// What is done about it.
 enum class Deed : std::uint8_t {
@@ -118,8 +119,10 @@ enum class Deed : std::uint8_t {
   restart_now,
   watchdog_missed,
   runtime_over,
-  let_go,         ///< unheld: to its end, without ExecStop=
-  let_go_of_wait  ///< unheld: no restart
+  let_go,          ///< unheld: to its end, without ExecStop=
+  let_go_of_wait,  ///< unheld: no restart
+  out_of_memory,
+  note_out_of_memory,  ///< it is going down anyway
 };
 
 /// The table.

@@ -155,6 +155,33 @@ void ServiceMachine::watchdog_missed(MachineContext& c) {
   enter_stage(c, Phase::stop_watchdog, ServiceResult::watchdog);
 }
 
+/// OOMPolicy= (systemd.service(5)).
+void ServiceMachine::out_of_memory(MachineContext& c) {
+  const auto policy = c.settings().choice<unit::OomPolicy>(Directive::OOMPolicy);
+  const std::string_view what = policy == unit::OomPolicy::go_on  ? "going on"
+                                : policy == unit::OomPolicy::stop ? "stopping"
+                                                                  : "killing the rest";
+  c.log(LogLevel::error, "service-out-of-memory",
+        fmt::format("The kernel killed a process of the unit for lack of memory; {}, as OOMPolicy= "
+                    "says",
+                    what));
+  if (policy == unit::OomPolicy::go_on) return;
+  if (policy == unit::OomPolicy::kill) {
+    return enter_stage(c, Phase::stop_sigkill, ServiceResult::oom_kill);
+  }
+  switch (active_state(status_.state)) {
+    case ActiveState::active:
+      return begin_stop(c, ServiceResult::oom_kill);
+    case ActiveState::reloading:
+      return abort_reload(c, ServiceResult::oom_kill);
+    case ActiveState::inactive:
+    case ActiveState::failed:
+    case ActiveState::activating:
+    case ActiveState::deactivating:
+      return enter_stage(c, Phase::stop_sigterm, ServiceResult::oom_kill);
+  }
+}
+
 void ServiceMachine::runtime_over(MachineContext& c) {
   c.log(LogLevel::warning, "service-runtime-max", "Ran as long as RuntimeMaxSec= allows; stopping");
   if (phase_ == Phase::running || phase_ == Phase::running_find) {

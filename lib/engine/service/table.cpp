@@ -151,6 +151,10 @@ constexpr Rule kRules[] = {
     {Happening::unheld, Deed::let_go, kBeforeStart | kStarting | kUp | kReloading},
     {Happening::unheld, Deed::let_go_of_wait, only(auto_restart)},
     {Happening::unheld, Deed::nothing, kStages | kStopping | only(dead, failed)},
+    {Happening::out_of_memory, Deed::out_of_memory,
+     kStarting | kUp | kReloading | only(condition, start_pre)},
+    {Happening::out_of_memory, Deed::note_out_of_memory, kStages | kStopping},
+    {Happening::out_of_memory, Deed::nothing, kDown | only(clearing, idle_wait)},
 };
 
 using Table = std::array<std::array<Deed, kHappenings>, kPhases>;
@@ -181,7 +185,7 @@ consteval bool every_pair_once() {
 }
 
 static_assert(static_cast<std::size_t>(auto_restart) + 1 == kPhases);
-static_assert(static_cast<std::size_t>(Happening::unheld) + 1 == kHappenings);
+static_assert(static_cast<std::size_t>(Happening::out_of_memory) + 1 == kHappenings);
 static_assert(every_pair_once(), "a phase and a happening without a deed, or with two");
 
 constexpr Table kTable = make_table();

@@ -25,8 +25,14 @@ std::string source_of(std::string_view peer) {
 
 }  // namespace
 
-/// The service that traffic starts (Accept=no): Service=, or the one of the same name.
+/// The service that traffic starts (Accept=no): Service=, or the one of the same name. Others,
+/// which name this socket in their Sockets=, only inherit from it.
 std::optional<UnitId> SocketMachine::service(MachineContext& c) const {
+  const std::string& named = c.settings().string(Directive::Service);
+  const auto own = named.empty()
+                       ? unit::UnitName::parse(fmt::format("{}.service", c.spec().name.stem()))
+                       : unit::UnitName::parse(named);
+  if (const auto found = own ? c.find(*own) : std::nullopt) return found;
   for (const UnitId other : c.related(unit::Dependency::Triggers)) {
     const unit::UnitSpec* spec = c.spec_of(other);
     if (spec != nullptr && spec->name.type() == unit::UnitType::service) return other;

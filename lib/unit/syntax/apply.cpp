@@ -70,7 +70,7 @@ bool stream_without_effect(const Row& row, const Value& value) {
   if (row.syntax != Syntax::stream_input && row.syntax != Syntax::stream_output) return false;
   const std::string_view word =
       row.choices[static_cast<std::size_t>(std::get<StreamTarget>(value).kind)];
-  return word.starts_with("tty") || word.starts_with("kmsg") || word.ends_with("+console");
+  return word.starts_with("kmsg") || word.ends_with("+console");
 }
 
 /// A directive without effect that asks for nothing: PrivateTmp=no.
@@ -314,6 +314,7 @@ void Applier::add_dependencies(const Row& row, const std::vector<std::string>& n
     }
     if (row.id == Directive::Sockets) {
       into_.dependencies.push_back({Dependency::Wants, Origin::file, *name});
+      into_.dependencies.push_back({Dependency::TriggeredBy, Origin::file, *name});
       into_.dependencies.push_back({Dependency::After, Origin::file, *std::move(name)});
     } else if (const auto kind = dependency_of(row)) {
       into_.dependencies.push_back({*kind, Origin::file, *std::move(name)});

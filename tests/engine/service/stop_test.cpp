@@ -323,6 +323,40 @@ TEST(ServiceStop, RuntimeMaxEndsAServiceAsATimeout) {
   EXPECT_EQ(service.result(), ServiceResult::timeout);
 }
 
+TEST(ServiceStop, OutOfMemoryStopsTheServiceUnlessItsPolicySaysOtherwise) {
+  Service stops;
+  stops.commands(Directive::ExecStop, 1);
+  const ProcessId main = stops.bring_up();
+  stops.event(OutOfMemory{stops.context.id()});
+  EXPECT_EQ(stops.state(), ServiceState::stop);
+  EXPECT_EQ(stops.result(), ServiceResult::oom_kill);
+  stops.exit(main, killed(SIGKILL));
+  EXPECT_EQ(stops.result(), ServiceResult::oom_kill);
+
+  Service goes_on;
+  goes_on.choose(Directive::OOMPolicy, unit::OomPolicy::go_on);
+  goes_on.bring_up();
+  goes_on.event(OutOfMemory{goes_on.context.id()});
+  EXPECT_EQ(goes_on.state(), ServiceState::running);
+
+  Service dies;
+  dies.choose(Directive::OOMPolicy, unit::OomPolicy::kill);
+  dies.bring_up();
+  dies.event(OutOfMemory{dies.context.id()});
+  EXPECT_EQ(dies.state(), ServiceState::stop_sigkill);
+  EXPECT_EQ(dies.last_kill().signal, SIGKILL);
+  EXPECT_EQ(dies.result(), ServiceResult::oom_kill);
+}
+
+TEST(ServiceStop, OutOfMemoryWhileStartingFailsTheStart) {
+  Service service(ServiceType::notify);
+  service.start();
+  service.spawned();
+  service.event(OutOfMemory{service.context.id()});
+  EXPECT_EQ(service.state(), ServiceState::stop_sigterm);
+  EXPECT_EQ(service.result(), ServiceResult::oom_kill);
+}
+
 TEST(ServiceStop, ExitTypeCgroupRunsOnWithoutItsMainProcess) {
   Service service;
   service.choose(Directive::ExitType, unit::ServiceExitType::cgroup);

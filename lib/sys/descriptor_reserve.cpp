@@ -1,0 +1,29 @@
+#include "sys/descriptor_reserve.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fmt/core.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "sys/kernel.hpp"
+
+namespace pidward::sys {
+
+Status check_reserve(int fd, DescriptorUse use) {
+  rlimit limit{};
+  // Asked each time: others may change it while we run.
+  const long asked = call(SYS_prlimit64, 0, RLIMIT_NOFILE, nullptr, &limit);
+  if (is_error(asked) || limit.rlim_cur == RLIM_INFINITY) return {};
+  const rlim_t kept = use == DescriptorUse::service ? std::min<rlim_t>(32, limit.rlim_cur / 4)
+                                                    : std::min<rlim_t>(8, limit.rlim_cur / 16);
+  if (static_cast<rlim_t>(fd) + kept < limit.rlim_cur) return {};
+  return Error(Errc::limit_exceeded,
+               fmt::format("No descriptors are left: {} of {} are in use, and the rest is kept for "
+                           "control",
+                           fd, limit.rlim_cur))
+      .advise("Stop services, or raise LimitNOFILE= of pidward itself");
+}
+
+}  // namespace pidward::sys

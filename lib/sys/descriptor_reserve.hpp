@@ -1,0 +1,19 @@
+// What is left when no descriptors are left. The kernel hands out the lowest free number, so a
+// number near the limit says that all below are in use: whoever opens something that stays open for
+// a service or a client looks at the number and gives it back in time. What remains is for control:
+// to answer, to look at processes, to stop them.
+#pragma once
+
+#include "base/result.hpp"
+
+namespace pidward::sys {
+
+enum class DescriptorUse : unsigned char {
+  service,  ///< processes, their pipes and sockets: all but the last 32 (of a low limit: quarter)
+  client,   ///< somebody who asks: all but the last 8 (of a low limit: sixteenth)
+};
+
+/// Errors: limit_exceeded when `fd` is one of those kept back from this use.
+Status check_reserve(int fd, DescriptorUse use);
+
+}  // namespace pidward::sys
