@@ -34,7 +34,7 @@ class BadInput : public ::testing::Test {
     }
   }
   [[nodiscard]] std::string unit_path(const std::string& name) const {
-    return supervisor_.directory() + "/units/" + name;
+    return supervisor_.directory.path() + "/units/" + name;
   }
 
   Supervisor supervisor_{Supervisor::Options{{}, {}, false}};
@@ -61,6 +61,25 @@ TEST_F(BadInput, ABinaryFileIsRefusedAndNamed) {
   for (int i = 0; i < 100000; ++i) bytes += static_cast<char>(i * 7919 >> 3);
   supervisor_.write_unit("binary.service", bytes);
   fails_to_start("binary", {"binary.service"});
+}
+
+TEST_F(BadInput, ANulByteIsNamedWithFileAndLine) {
+  supervisor_.write_unit("nul.service",
+                         plain("/bin/sleep 9", std::string("Environment=A=\0B\n", 17)));
+  // The line is left out; the rest of the file is good.
+  const CommandResult started = supervisor_.ctl({"start", "nul"});
+  EXPECT_EQ(started.exit_code, 0);
+  EXPECT_NE(started.output.find("nul.service:5"), std::string::npos) << started.output;
+  EXPECT_NE(started.output.find("NUL"), std::string::npos) << started.output;
+}
+
+TEST_F(BadInput, AWrongEncodingIsNamedWithFileAndLine) {
+  // Latin-1 and UTF-16: neither is UTF-8.
+  supervisor_.write_unit("latin.service", plain("/bin/sleep 9", "Environment=NAME=Andr\xe9\n"));
+  EXPECT_NE(supervisor_.ctl({"start", "latin"}).output.find("latin.service:5"), std::string::npos);
+  const std::string utf16 = std::string("\xff\xfe[\0S\0e\0r\0v\0i\0c\0e\0]\0\n\0", 22);
+  supervisor_.write_unit("wide.service", utf16);
+  fails_to_start("wide", {"wide.service:1"});
 }
 
 TEST_F(BadInput, ABadLineIsNamedWithFileAndLine) {
@@ -118,20 +137,29 @@ TEST_F(BadInput, AUserThatDoesNotExistIs217) {
   fails_to_start("user", {"217", "no-such-user"});
 }
 
+TEST_F(BadInput, AGroupThatDoesNotExistIs216) {
+  supervisor_.write_unit("group.service",
+                         plain("/bin/sleep 9", "Type=exec\nGroup=no-such-group\n"));
+  fails_to_start("group", {"216", "no-such-group"});
+}
+
 TEST_F(BadInput, APidFileWithGarbageOrAStrangersNumberIsNotBelieved) {
-  const std::string pid_file = supervisor_.directory() + "/x.pid";
+  const std::string pid_file = supervisor_.directory.path() + "/x.pid";
+  const std::string dead = trim(run_shell("sh -c 'echo $$'").output);
   for (const std::string& content :
-       {std::string("garbage"), std::string("1"), std::to_string(::getpid()),
+       {std::string("garbage"), std::string("1"), std::to_string(::getpid()), dead,
         std::string("999999999"), std::string("-5")}) {
     supervisor_.write_unit(
         "pidfile.service",
         plain("/bin/sh -c 'echo " + content + " > " + pid_file + "; sleep 1000 & exit 0'",
-              "Type=forking\nTimeoutStartSec=1s\nPIDFile=" + pid_file + "\n"));
+              "Type=forking\nTimeoutStartSec=300ms\nPIDFile=" + pid_file +
+                  "\n[Unit]\nStartLimitIntervalSec=0\n"));
     supervisor_.ctl({"daemon-reload"});
     const CommandResult started = supervisor_.ctl({"start", "pidfile"});
     EXPECT_NE(supervisor_.main_pid("pidfile.service"), ::getpid()) << content;
     EXPECT_NE(supervisor_.main_pid("pidfile.service"), 1) << content;
     EXPECT_NE(started.exit_code, 0) << content;
+    EXPECT_NE(started.output.find(pid_file), std::string::npos) << started.output;
     supervisor_.ctl({"stop", "pidfile"});
     std::filesystem::remove(pid_file);
   }
@@ -141,8 +169,8 @@ TEST_F(BadInput, AForkingServiceWithManyWorkersHasTheDaemonizedProcessAsItsMainO
   // The first process has its workers before the parent ends, as apache may have.
   supervisor_.write_unit("workers.service",
                          plain("/bin/sh -c '(sleep 1000 & sleep 1000 & sleep 1000 & echo $! > " +
-                                   supervisor_.directory() + "/ready; wait) & until [ -s " +
-                                   supervisor_.directory() + "/ready ]; do sleep 0.01; done'",
+                                   supervisor_.directory.path() + "/ready; wait) & until [ -s " +
+                                   supervisor_.directory.path() + "/ready ]; do sleep 0.01; done'",
                                "Type=forking\n"));
   ASSERT_EQ(supervisor_.ctl({"start", "workers"}).exit_code, 0);
   const int main_pid = supervisor_.main_pid("workers.service");
@@ -168,10 +196,10 @@ TEST_F(BadInput, AStrangersNotificationChangesNothing) {
 }
 
 TEST_F(BadInput, AConfigurationWithUnknownKeysIsRefusedWithLineAndNearestName) {
-  const std::string file = supervisor_.directory() + "/bad.yaml";
+  const std::string file = supervisor_.directory.path() + "/bad.yaml";
   std::ofstream(file) << "log-level: info\nlog-levle: debug\ndefault-timeout-start: soon\n";
   const CommandResult checked =
-      run_command({PIDWARD_DAEMON, "--system", "--config", file, "--check-config"});
+      run_command({PIDWARD_PROGRAM, "--system", "--config", file, "--check-config"});
   EXPECT_NE(checked.exit_code, 0);
   EXPECT_NE(checked.output.find("bad.yaml:2"), std::string::npos) << checked.output;
   EXPECT_NE(checked.output.find("log-level"), std::string::npos) << checked.output;
@@ -182,7 +210,8 @@ TEST_F(BadInput, VerifySaysEverythingThatIsWrongAtOnce) {
   supervisor_.write_unit(
       "typos.service",
       "[Unit]\nDescripton=x\n[Service]\nExecStart=/bin/true\nRestrt=always\nTimeoutStopSec=soon\n");
-  const CommandResult result = run_command({PIDWARD_CTL, "verify", unit_path("typos.service")});
+  const CommandResult result =
+      run_command({PIDWARDCTL_PROGRAM, "verify", unit_path("typos.service")});
   EXPECT_NE(result.exit_code, 0);
   for (const char* word :
        {"typos.service:2", "Description", "typos.service:5", "Restart", "typos.service:6"}) {

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "sys/clone.hpp"
@@ -19,6 +20,7 @@ struct ProgramCall {
   std::string out;                       ///< files for its output, empty: ours
   std::string err;
   std::optional<uid_t> uid;  ///< run as this user, without groups
+  rlim_t descriptors = 0;    ///< RLIMIT_NOFILE, soft and hard; 0: ours
 };
 
 class Program {
@@ -28,9 +30,11 @@ class Program {
     PIDWARD_TRY(sys::ChildStack stack, sys::ChildStack::create(1 << 20));
     PIDWARD_TRY(sys::Child child, sys::spawn_on_stack({.share_memory = false}, stack, run,
                                                       const_cast<ProgramCall*>(&call)));
-    return Program(std::move(child.pidfd));
+    return Program(std::move(child.pidfd), child.pid);
   }
   [[nodiscard]] const sys::Pidfd& pidfd() const { return pidfd_; }
+  /// For tools that ask by number.
+  [[nodiscard]] int pid() const { return pid_; }
   Status signal(int number) const { return pidfd_.send_signal(number); }
   /// Waits for its end, at most so long; nothing if it still runs then.
   std::optional<ExitStatus> wait(int milliseconds = 60000) {
@@ -43,7 +47,7 @@ class Program {
   }
 
  private:
-  explicit Program(sys::Pidfd pidfd) : pidfd_(std::move(pidfd)) {}
+  Program(sys::Pidfd pidfd, int pid) : pidfd_(std::move(pidfd)), pid_(pid) {}
 
   static void redirect(const std::string& file, int number) {
     if (file.empty()) return;
@@ -54,6 +58,8 @@ class Program {
     const auto& call = *static_cast<const ProgramCall*>(argument);
     redirect(call.out, 1);
     redirect(call.err, 2);
+    const rlimit limit{call.descriptors, call.descriptors};
+    if (call.descriptors != 0 && ::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 126;
     if (call.uid && ::setresuid(*call.uid, *call.uid, *call.uid) != 0) return 126;
     std::vector<char*> arguments;
     for (const std::string& word : call.arguments)
@@ -66,6 +72,7 @@ class Program {
   }
 
   sys::Pidfd pidfd_;
+  int pid_ = 0;
   std::optional<ExitStatus> status_;
 };
 

@@ -13,6 +13,7 @@ TEST_F(Databases, RedisServesIsKilledComesBackAndStops) {
   const std::string unit = "redis-server.service";
   starts(unit);
   EXPECT_EQ(supervisor_.property(unit, "Type"), "notify");
+  has_restart(unit, "always");
   knows_its_main_process(unit);
   answers("redis-cli -h 127.0.0.1 ping", "PONG");
   comes_back_after_sigkill(unit);
@@ -33,6 +34,7 @@ TEST_F(Databases, MemcachedServesIsKilledComesBackAndStops) {
   const std::string client =
       "printf 'version\\r\\nquit\\r\\n' | nc -q 1 127.0.0.1 11211 | grep VERSION";
   starts(unit);
+  has_restart(unit, "always");
   knows_its_main_process(unit);
   comes_to_answer(client, "VERSION");
   comes_back_after_sigkill(unit);
@@ -50,6 +52,7 @@ TEST_F(Databases, PostgresqlServesReloadsIsKilledAndStops) {
                                                                   // asks for
   starts(unit);
   EXPECT_EQ(supervisor_.property(unit, "Type"), "forking");
+  has_restart(unit, "no");
   knows_its_main_process(unit);
   answers(client, "42");
   reloads(unit);

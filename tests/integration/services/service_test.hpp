@@ -3,9 +3,11 @@
 // Restart= says, and stop leaves nothing.
 #pragma once
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -16,6 +18,8 @@ namespace pidward::testing {
 
 class ServiceTest : public ::testing::Test {
  protected:
+  explicit ServiceTest(const Supervisor::Options& options = {}) : supervisor_(options) {}
+
   /// The unit as its package ships it: nothing of ours, nothing on top.
   void starts(const std::string& unit) {
     const CommandResult started = supervisor_.ctl({"start", unit});
@@ -48,10 +52,12 @@ class ServiceTest : public ::testing::Test {
     EXPECT_NE(client.output.find(answer), std::string::npos) << script << "\n" << client.output;
   }
   static bool answers_now(const std::string& script) { return run_shell(script).exit_code == 0; }
-  /// For services that say nothing when they are ready (Type=simple): waits for the client to be
-  /// served.
+  /// For services that say nothing when they are ready (Type=simple): asks until the client is
+  /// served; there is no event to wait for.
   static void comes_to_answer(const std::string& script, const std::string& answer) {
-    for (int i = 0; i < 500 && !answers_now(script); ++i) ::usleep(20000);
+    const auto deadline = std::chrono::steady_clock::now() + test::Daemon::kPatience;
+    while (!answers_now(script) && std::chrono::steady_clock::now() < deadline) {
+    }
     answers(script, answer);
   }
 
@@ -91,16 +97,43 @@ class ServiceTest : public ::testing::Test {
     EXPECT_EQ(supervisor_.property(unit, "NRestarts"), "0");
   }
 
-  void stops_without_leaving_anything(const std::string& unit) {
+  /// The unit's own Restart=, as its file has it and `show` says.
+  void has_restart(const std::string& unit, const std::string& value) {
+    EXPECT_EQ(supervisor_.property(unit, "Restart"), value);
+  }
+
+  /// Every process that `ps` shows of the unit.
+  std::vector<sys::Pidfd> processes(const std::string& unit) {
+    std::vector<sys::Pidfd> found;
+    const auto answer = supervisor_.client().manager(
+        "ListProcesses", [&](bus::Writer& out) { out.as(std::vector<std::string>{unit}); });
+    EXPECT_TRUE(answer);
+    if (!answer) return found;
+    bus::Reader in(answer->get());
+    for (const bus::Data& row : bus::read_data(in).items) {
+      auto process = sys::Pidfd::open(static_cast<pid_t>(row.items[1].number));
+      if (process) found.push_back(*std::move(process));
+    }
+    return found;
+  }
+
+  /// Stop ends every process of the unit, and its control group, where there is one, is gone.
+  void stops_without_leaving_anything(const std::string& unit, bool has_group = true) {
     const std::string group = supervisor_.control_group(unit);
-    ASSERT_FALSE(group.empty());
-    ASSERT_TRUE(std::filesystem::exists(group)) << group;
+    ASSERT_EQ(group.empty(), !has_group);
+    ASSERT_EQ(std::filesystem::exists(group), has_group) << group;
+    const std::vector<sys::Pidfd> before = processes(unit);
+    EXPECT_FALSE(before.empty());
     const CommandResult stopped = supervisor_.ctl({"stop", unit});
     EXPECT_EQ(stopped.exit_code, 0) << stopped.output;
     EXPECT_EQ(supervisor_.property(unit, "ActiveState"), "inactive")
         << supervisor_.ctl({"status", unit}).output;
     EXPECT_EQ(supervisor_.main_pid(unit), 0);
     EXPECT_FALSE(std::filesystem::exists(group)) << group;
+    for (const sys::Pidfd& process : before) {
+      const auto ended = process.has_ended();
+      EXPECT_TRUE(ended && *ended);
+    }
   }
 
   Supervisor supervisor_;

@@ -12,6 +12,7 @@ constexpr const char* kFetch = "curl -fsS -o /dev/null -w '%{http_code}' http://
 TEST_F(Web, NginxServesReloadsIsKilledAndStops) {
   const std::string unit = "nginx.service";
   starts(unit);
+  has_restart(unit, "no");
   knows_its_main_process(unit);
   answers(kFetch, "200");
   reloads(unit);
@@ -26,6 +27,7 @@ TEST_F(Web, NginxServesReloadsIsKilledAndStops) {
 TEST_F(Web, ApacheServesReloadsIsKilledAndStops) {
   const std::string unit = "apache2.service";
   starts(unit);
+  has_restart(unit, "on-abort");
   knows_its_main_process(unit);
   answers(kFetch, "200");
   reloads(unit);

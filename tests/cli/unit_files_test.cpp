@@ -1,0 +1,106 @@
+// The verbs that change unit files, and what is said of files that changed.
+#include "support/daemon_fixture.hpp"
+
+namespace pidward::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSleeper =
+    "[Unit]\nDescription=Sleeps\n[Service]\nExecStart=/bin/sleep "
+    "infinity\n[Install]\nWantedBy=multi-user.target\n";
+
+class UnitFiles : public DaemonFixture {
+ protected:
+  void SetUp() override {
+    unit("web.service", kSleeper);
+    start();
+  }
+  std::string state(const std::string& name) { return ctl({"is-enabled", name}).out; }
+};
+
+TEST_F(UnitFiles, PresetDoesWhatThePresetFilesSay) {
+  const CtlResult preset = ctl({"preset", "web"});
+  EXPECT_EQ(preset.code, 0) << preset.err;
+  // No preset file says otherwise: what is not mentioned is enabled.
+  EXPECT_EQ(state("web"), "enabled\n");
+  EXPECT_EQ(ctl({"disable", "web"}).code, 0);
+  EXPECT_EQ(state("web"), "disabled\n");
+  const CtlResult none = ctl({"preset", "missing"});
+  EXPECT_NE(none.code, 0);
+  EXPECT_NE(none.err.find("missing.service"), std::string::npos) << none.err;
+}
+
+TEST_F(UnitFiles, LinkTakesAFileFromElsewhereAndDisableLetsItGo) {
+  const std::string file = directory.write("elsewhere/far.service", kSleeper);
+  const CtlResult linked = ctl({"link", file});
+  EXPECT_EQ(linked.code, 0) << linked.err;
+  EXPECT_EQ(state("far"), "linked\n");
+  EXPECT_EQ(ctl({"is-enabled", "far"}).code, 1);
+  EXPECT_EQ(ctl({"start", "far"}).code, 0);
+  EXPECT_EQ(ctl({"enable", "far"}).code, 0);
+  EXPECT_EQ(state("far"), "enabled\n");
+  EXPECT_EQ(ctl({"disable", "--now", "far"}).code, 0);
+  EXPECT_TRUE(fs::exists(file));
+  const CtlResult missing = ctl({"link", directory.path("elsewhere/none.service")});
+  EXPECT_NE(missing.code, 0);
+  EXPECT_NE(missing.err.find("none.service"), std::string::npos) << missing.err;
+}
+
+TEST_F(UnitFiles, EditFullAndRevert) {
+  const CtlResult edited =
+      ctl({"edit", "--full", "web"}, {}, {"PIDWARD_EDITOR=sed -i s/Sleeps/Dreams/"});
+  EXPECT_EQ(edited.code, 0) << edited.err;
+  EXPECT_EQ(ctl({"show", "-p", "Description", "--value", "web"}).out, "Dreams\n");
+  const CtlResult failed = ctl({"edit", "web"}, {}, {"PIDWARD_EDITOR=false"});
+  EXPECT_EQ(failed.code, 1);
+  EXPECT_NE(failed.err.find("editor 'false' failed"), std::string::npos) << failed.err;
+  const CtlResult nothing = ctl({"edit", "web"}, {}, {"PIDWARD_EDITOR=true"});
+  EXPECT_EQ(nothing.code, 1);
+  EXPECT_NE(nothing.err.find("empty"), std::string::npos) << nothing.err;
+  EXPECT_EQ(ctl({"edit", "missing"}).code, 1);
+}
+
+TEST_F(UnitFiles, AnEditWithATypoSaysSoAtOnce) {
+  const CtlResult edited =
+      ctl({"edit", "web"}, {}, {"PIDWARD_EDITOR=printf '[Service]\\nRestrat=no\\n' >"});
+  EXPECT_EQ(edited.code, 0);
+  EXPECT_NE(edited.err.find("override.conf:2"), std::string::npos) << edited.err;
+  EXPECT_NE(edited.err.find("Restart"), std::string::npos) << edited.err;
+  const CtlResult reverted = ctl({"revert", "web"});
+  EXPECT_EQ(reverted.code, 0) << reverted.err;
+  EXPECT_NE(reverted.err.find("override.conf"), std::string::npos) << reverted.err;
+  EXPECT_EQ(ctl({"show", "-p", "DropInPaths", "--value", "web"}).out, "\n");
+}
+
+TEST_F(UnitFiles, TheDefaultTargetIsALink) {
+  EXPECT_EQ(ctl({"get-default"}).out, "default.target\n");
+  // A file of that name is not overwritten by accident: it was put there by hand.
+  fs::remove(directory.path("units/default.target"));
+  const CtlResult set = ctl({"set-default", "multi-user"});
+  EXPECT_EQ(set.code, 0) << set.err;
+  EXPECT_EQ(ctl({"get-default"}).out, "multi-user.target\n");
+  EXPECT_EQ(fs::read_symlink(directory.path("units/default.target")).filename(),
+            "multi-user.target");
+  EXPECT_NE(ctl({"set-default", "nowhere"}).code, 0);
+  EXPECT_EQ(ctl({"get-default"}).out, "multi-user.target\n");
+}
+
+TEST_F(UnitFiles, AChangedFileIsSaidUntilItIsReadAgain) {
+  EXPECT_EQ(ctl({"start", "web"}).code, 0);
+  EXPECT_EQ(ctl({"show", "-p", "NeedDaemonReload", "--value", "web"}).out, "no\n");
+  unit("web.service", std::string(kSleeper) + "# one line more\n");
+  EXPECT_EQ(ctl({"show", "-p", "NeedDaemonReload", "--value", "web"}).out, "yes\n");
+  EXPECT_NE(ctl({"status", "web"}).out.find("daemon-reload"), std::string::npos);
+  EXPECT_NE(ctl({"restart", "web"}).err.find("changed on disk"), std::string::npos);
+  EXPECT_EQ(ctl({"daemon-reload"}).code, 0);
+  EXPECT_EQ(ctl({"show", "-p", "NeedDaemonReload", "--value", "web"}).out, "no\n");
+  // A new drop-in counts as well, and so does one that went.
+  unit("web.service.d/x.conf", "[Service]\nNice=5\n");
+  EXPECT_EQ(ctl({"show", "-p", "NeedDaemonReload", "--value", "web"}).out, "yes\n");
+  fs::remove(directory.path("units/web.service.d/x.conf"));
+  EXPECT_EQ(ctl({"show", "-p", "NeedDaemonReload", "--value", "web"}).out, "no\n");
+}
+
+}  // namespace
+}  // namespace pidward::test

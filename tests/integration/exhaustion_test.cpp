@@ -1,0 +1,73 @@
+// When something runs out: that unit's failure, with a sentence, and nobody else's.
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include "bus/object_path.hpp"
+#include "integration/supervisor.hpp"
+
+namespace pidward::testing {
+namespace {
+
+using test::Daemon;
+
+constexpr const char* kSleeper =
+    "[Unit]\nDefaultDependencies=no\n[Service]\nType=exec\nExecStart=/bin/sleep 1000\n";
+
+TEST(Exhaustion, WithoutDescriptorsAStartFailsAndEverythingElseGoesOn) {
+  const Supervisor supervisor({.system_units = false, .descriptors = 96});
+  supervisor.write_unit("many@.service", kSleeper);
+  const auto instance = [](int number) { return "many@" + std::to_string(number) + ".service"; };
+  int failed = 0;
+  CommandResult last;
+  for (; failed < 96; ++failed) {
+    last = supervisor.ctl({"start", instance(failed)});
+    if (last.exit_code != 0) break;
+  }
+  ASSERT_GT(failed, 4) << last.output;
+  ASSERT_LT(failed, 96);
+  EXPECT_NE(last.output.find("No descriptors are left"), std::string::npos) << last.output;
+  EXPECT_NE(last.output.find("LimitNOFILE="), std::string::npos) << last.output;
+  EXPECT_NE(last.output.find(instance(failed)), std::string::npos) << last.output;
+  // It answers, it shows processes, and the others run.
+  EXPECT_EQ(supervisor.ctl({"status", instance(0)}).exit_code, 0);
+  EXPECT_NE(supervisor.ctl({"ps", instance(0)}).output.find("sleep 1000"), std::string::npos);
+  for (int i = 0; i < failed; ++i) {
+    EXPECT_EQ(supervisor.property(instance(i), "ActiveState"), "active") << i;
+  }
+  EXPECT_EQ(supervisor.property(instance(failed), "ActiveState"), "failed");
+  // It stops services, and then there is room again.
+  EXPECT_EQ(supervisor.ctl({"stop", instance(0), instance(1)}).exit_code, 0);
+  const CommandResult again = supervisor.ctl({"start", instance(failed)});
+  EXPECT_EQ(again.exit_code, 0) << again.output;
+}
+
+TEST(Exhaustion, ClientsThatStayDoNotTakeWhatControlNeeds) {
+  const Supervisor supervisor({.system_units = false, .descriptors = 96});
+  supervisor.write_unit("one.service", kSleeper);
+  ASSERT_EQ(supervisor.ctl({"start", "one"}).exit_code, 0);
+  bus::Client client = supervisor.client();
+  // More connections than there are descriptors: the last ones are closed at once.
+  std::vector<sys::Fd> connections;
+  for (int i = 0; i < 128; ++i) connections.push_back(supervisor.connect());
+  pollfd refused{.fd = connections.back().get(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&refused, 1, static_cast<int>(Daemon::kPatience.count())), 1);
+  EXPECT_NE(refused.revents & POLLHUP, 0);
+  // Who is in is served, down to control groups and pidfds.
+  ASSERT_TRUE(client.manager("ListUnits"));
+  bool stopped = false;
+  ASSERT_TRUE(client.subscribe([&stopped](sd_bus_message* message) {
+    stopped |= sd_bus_message_is_signal(message, bus::kManagerInterface, "JobRemoved") > 0;
+  }));
+  ASSERT_TRUE(client.manager("StopUnit", [](bus::Writer& out) { out.s("one.service").s("fail"); }));
+  while (!stopped) {
+    const auto came = client.process(Daemon::kPatience);
+    ASSERT_TRUE(came && *came);
+  }
+  const auto state =
+      client.property(bus::unit_path("one.service"), bus::kUnitInterface, "ActiveState");
+  ASSERT_TRUE(state);
+  EXPECT_EQ(state->text, "inactive");
+}
+
+}  // namespace
+}  // namespace pidward::testing
