@@ -39,7 +39,7 @@ TEST_F(Lifecycle, AMissedWatchdogEndsTheServiceWithItsSignal) {
   EXPECT_TRUE(supervisor_.reaches("dog.service", "ActiveState", "failed"));
   EXPECT_EQ(supervisor_.property("dog.service", "Result"), "watchdog");
   EXPECT_EQ(supervisor_.property("dog.service", "ExecMainStatus"), std::to_string(SIGUSR1));
-  EXPECT_TRUE(has(says({"status", "dog"}), "No sign of life"));
+  EXPECT_TRUE(has(supervisor_.property("dog.service", "FailureMessages"), "No sign of life"));
 }
 
 TEST_F(Lifecycle, ASignOfLifeStartsTheWatchdogAnew) {
