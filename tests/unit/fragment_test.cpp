@@ -238,7 +238,8 @@ TEST(Fragment, OnlySocketsAreSockets) {
   Unit unit;
   unit.read("[Service]\nSockets=a.socket b.service\n");
   EXPECT_THAT(unit.said(), ElementsAre(HasSubstr("b.service is not a socket unit")));
-  EXPECT_THAT(unit.edges(), ElementsAre("Wants a.socket", "After a.socket"));
+  EXPECT_THAT(unit.edges(), ::testing::UnorderedElementsAre(
+                                "Wants a.socket", "TriggeredBy a.socket", "After a.socket"));
 }
 
 TEST(Fragment, ATimerMayActivateAnotherButNotItself) {

@@ -23,7 +23,7 @@ TEST_F(Databases, RedisServesIsKilledComesBackAndStops) {
 }
 
 TEST_F(Databases, RedisCannotReloadAndSaysSo) {
-  starts("redis-server");
+  starts("redis-server.service");
   const CommandResult reload = supervisor_.ctl({"reload", "redis-server"});
   EXPECT_NE(reload.exit_code, 0);
   EXPECT_NE(reload.output.find("redis-server.service"), std::string::npos) << reload.output;
