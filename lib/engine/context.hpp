@@ -23,6 +23,7 @@ class UnitContext final : public MachineContext {
   void disarm(TimerKind kind) override { core_.disarm(unit_, kind); }
   [[nodiscard]] std::optional<MonoTime> armed(TimerKind kind) const override;
   SpawnId new_spawn() override { return core_.new_spawn(unit_.id); }
+  void expect_spawn(SpawnId spawn) override { core_.expect_spawn(unit_.id, spawn); }
   void changed(ActiveState from, ActiveState to, ChangeFlags flags) override {
     core_.note_change(unit_.id, from, to, flags);
   }

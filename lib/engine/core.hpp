@@ -1,7 +1,7 @@
 // The core: the graph of units, the jobs, and what follows from what. One object; its parts are in
 // graph.cpp (adding, reloading, collecting), requests.cpp (what people and machines ask for),
-// jobs.cpp (running and finishing), starting.cpp (from a start job to the machine), changes.cpp
-// (what a change of state leads to) and events.cpp.
+// jobs.cpp (running and finishing), records.cpp (outliving the process), starting.cpp (from a start
+// job to the machine), changes.cpp (what a change of state leads to) and events.cpp.
 //
 // Everything that follows from something is put in a queue and done by drain(), in this order:
 // state changes that machines reported, then units whose automatic starts and stops may be due,
@@ -83,6 +83,12 @@ class Core {
   void queue_recheck(Unit& unit);
   void queue_triggering(const Unit& unit);
 
+  // records.cpp
+  [[nodiscard]] std::string record(const Unit& unit) const;
+  std::vector<unit::UnitName> restore(std::span<const UnitRecord> records,
+                                      const ProcessMap& processes);
+  void expect_spawn(UnitId unit, SpawnId spawn);
+
   // services for contexts
   void emit(Effect effect) { effects_->push_back(std::move(effect)); }
   void log(LogLevel level, std::string_view kind, std::string_view unit, std::string message,
@@ -159,6 +165,13 @@ class Core {
   [[nodiscard]] bool is_runnable(const Job& job) const;
   void merge_into(Job& installed, const Job& job);
   void log_finished(const Unit& unit, const Job& job, JobResult result);
+
+  // records.cpp
+  template <typename Archive, typename AUnit>
+  static void each_field(Archive& archive, AUnit& unit);
+  [[nodiscard]] bool load(Unit& unit, Loader& from);
+  void adopt_jobs(Unit& unit);
+  void resume(Unit& unit);
 
   // events.cpp
   void timer_fired(const TimerFired& event);

@@ -132,11 +132,24 @@ struct ObserveExternal {
   bool observe = true;
 };
 /// The unit is down: remove its control group and, as their Preserve= says, its runtime
-/// directories; forget its processes. `restarting`: it is about to come back
-/// (RuntimeDirectoryPreserve=restart).
+/// directories and stored descriptors; forget its processes. `restarting`: it is about to come back
+/// (RuntimeDirectoryPreserve=restart, FileDescriptorStorePreserve=restart).
 struct CleanUp {
   UnitId unit;
   bool restarting = false;
+};
+/// Put the descriptors that came with a notification into the unit's store
+/// (FileDescriptorStoreMax=). Answered by DescriptorsStored when their number changes.
+struct StoreDescriptors {
+  UnitId unit;
+  std::uint64_t descriptors = 0;
+  std::string name;
+  bool poll = true;  ///< drop one as soon as it hangs up
+};
+/// Close all descriptors of that name in the unit's store.
+struct RemoveDescriptors {
+  UnitId unit;
+  std::string name;
 };
 struct UnitAdded {
   UnitId unit;
@@ -180,7 +193,7 @@ using Effect =
     std::variant<PrepareStart, Spawn, KillProcesses, WatchEmpty, ArmTimer, DisarmTimer, WatchClock,
                  ReadTimerStamp, StoreTimerStamp, WatchPaths, UnwatchPaths, FindMainProcess,
                  WatchBusName, Listen, CloseListen, WatchListen, CloseConnection, FlushListen,
-                 ObserveExternal, CleanUp, UnitAdded, UnitChanged, UnitRemoved, JobAdded,
+                 ObserveExternal, CleanUp, StoreDescriptors, RemoveDescriptors, UnitAdded, UnitChanged, UnitRemoved, JobAdded,
                  JobChanged, JobRemoved, Log, SystemAction, LoadUnit>;
 using Effects = std::vector<Effect>;
 

@@ -81,6 +81,18 @@ void Engine::handle(const Event& event, Now now, Effects& effects) {
   impl_->core.handle(event);
 }
 
+std::string Engine::record(UnitId unit) const {
+  const Unit* const found = std::as_const(impl_->core).find(unit);
+  return found == nullptr ? std::string() : impl_->core.record(*found);
+}
+
+std::vector<unit::UnitName> Engine::restore(std::span<const UnitRecord> records,
+                                            const ProcessMap& processes, Now now,
+                                            Effects& effects) {
+  const Core::Turn turn(impl_->core, now, effects);
+  return impl_->core.restore(records, processes);
+}
+
 std::optional<UnitId> Engine::find(const unit::UnitName& name) const {
   const Unit* const unit = impl_->core.find(name.str());
   if (unit == nullptr) return std::nullopt;

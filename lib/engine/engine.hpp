@@ -49,6 +49,15 @@ struct RequestOutcome {
   std::vector<JobId> affected;
 };
 
+/// Everything the engine cannot find out again about one unit, as text (engine/record.hpp).
+struct UnitRecord {
+  unit::UnitName unit;
+  std::string text;
+};
+/// What a process of a record is called now: the same id, or another one where ids are not the
+/// kernel's.
+using ProcessMap = std::function<ProcessId(ProcessId)>;
+
 class Engine {
  public:
   explicit Engine(EngineConfig config);
@@ -83,6 +92,18 @@ class Engine {
   void set_referenced(UnitId unit, bool referenced);
 
   void handle(const Event& event, Now now, Effects& effects);
+
+  /// What must be known of a unit to go on with it in another process; empty for one that is as it
+  /// was when it was added. Changes of it go with an effect about the unit, or with an event about
+  /// it.
+  [[nodiscard]] std::string record(UnitId unit) const;
+  /// Goes on where another engine was when these records were made. Call it once, after add() of
+  /// all those units and before anything else. Effects: timers are armed again, and whatever was
+  /// asked for and not answered is asked for again, with its ids of then (Spawn, PrepareStart,
+  /// FindMainProcess, signals …); the runtime answers for what exists already, and then tells of
+  /// processes that ended meanwhile. Records that make no sense are left out and returned.
+  std::vector<unit::UnitName> restore(std::span<const UnitRecord> records,
+                                      const ProcessMap& processes, Now now, Effects& effects);
 
   [[nodiscard]] std::optional<UnitId> find(const unit::UnitName& name) const;
   [[nodiscard]] std::vector<UnitId> units() const;

@@ -88,12 +88,23 @@ struct NotifyMessage {
   std::optional<Duration> watchdog_interval;  ///< WATCHDOG_USEC=
   std::optional<Duration> extend_timeout;     ///< EXTEND_TIMEOUT_USEC=
   std::optional<MonoTime> monotonic;          ///< MONOTONIC_USEC=
+  bool store_descriptors = false;             ///< FDSTORE=1
+  bool remove_descriptors = false;            ///< FDSTOREREMOVE=1
+  bool poll_descriptors = true;               ///< false: FDPOLL=0
+  std::string descriptor_name;                ///< FDNAME=, valid or empty
+  std::uint64_t descriptors = 0;  ///< what came along; held by the runtime until it is stored
 };
 struct Notified {
   UnitId unit;
   ProcessId sender;  ///< none if it could not be identified
   ProcessRole sender_role = ProcessRole::other;
   NotifyMessage message;
+};
+
+/// The unit's descriptor store has so many descriptors now.
+struct DescriptorsStored {
+  UnitId unit;
+  std::uint32_t count = 0;
 };
 
 /// Answers to FindMainProcess.
@@ -162,10 +173,10 @@ struct TimeZoneChanged {
   unit::TimeZonePtr zone;  ///< never nullptr
 };
 
-using Event =
-    std::variant<StartPrepared, Spawned, Executed, SpawnFailed, OutOfMemory, ProcessExited,
-                 UnitEmpty, TimerFired, Notified, MainProcessFound, MainProcessMissing,
-                 BusNameChanged, Listening, ListenFailed, Incoming, ExternalState, PathsWatched,
-                 PathTriggered, TimerStampRead, HoldersGone, WallClockChanged, TimeZoneChanged>;
+using Event = std::variant<StartPrepared, Spawned, Executed, SpawnFailed, OutOfMemory,
+                           ProcessExited, UnitEmpty, TimerFired, Notified, DescriptorsStored,
+                           MainProcessFound, MainProcessMissing, BusNameChanged, Listening,
+                           ListenFailed, Incoming, ExternalState, PathsWatched, PathTriggered,
+                           TimerStampRead, HoldersGone, WallClockChanged, TimeZoneChanged>;
 
 }  // namespace pidward::engine

@@ -25,6 +25,8 @@
 namespace pidward::engine {
 
 class Machine;
+class Saver;
+class Loader;
 
 /// What MachineContext::changed() says beside the two states.
 struct ChangeFlags {
@@ -70,6 +72,8 @@ class MachineContext {
   /// A fresh id for a Spawn effect; Spawned, Executed and SpawnFailed for it come to this unit's
   /// machine.
   virtual SpawnId new_spawn() = 0;
+  /// In resume(): the answers to a spawn of an earlier process are for this machine.
+  virtual void expect_spawn(SpawnId spawn) { static_cast<void>(spawn); }
 
   /// The state was `from` and is now `to` (equal when only the sub-state changed). The core then
   /// finishes the unit's job, starts and stops dependents, OnFailure=, SuccessAction= and so on,
@@ -205,6 +209,13 @@ class Machine {
   [[nodiscard]] virtual std::optional<std::vector<std::string>> trigger_environment() const {
     return std::nullopt;
   }
+
+  /// The machine's part of the unit's record, and back into a machine that is as it was made.
+  /// Timers, jobs and the like are the core's part.
+  virtual void save(Saver& to) const { static_cast<void>(to); }
+  virtual void load(Loader& from) { static_cast<void>(from); }
+  /// Called once after load() of all units: asks again for what was asked for and not answered.
+  virtual void resume(MachineContext& context) { static_cast<void>(context); }
 
   [[nodiscard]] virtual const ServiceStatus* service_status() const { return nullptr; }
   [[nodiscard]] virtual const SocketStatus* socket_status() const { return nullptr; }

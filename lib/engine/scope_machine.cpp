@@ -2,6 +2,7 @@
 #include <csignal>
 #include <optional>
 
+#include "engine/record.hpp"
 #include "engine/simple_machines.hpp"
 
 namespace pidward::engine {
@@ -41,8 +42,19 @@ class ScopeMachine final : public Machine {
     context.emit(KillProcesses{context.id(), KillWhom::all, signal});
     return {};
   }
+  void save(Saver& to) const override { each_field(to, *this); }
+  void load(Loader& from) override { each_field(from, *this); }
+  void resume(MachineContext& context) override {
+    if (state_ == ScopeState::running) context.emit(WatchEmpty{context.id()});
+    if (active() == ActiveState::deactivating) signal(context, state_);
+  }
 
  private:
+  template <typename Archive, typename Self>
+  static void each_field(Archive& archive, Self& self) {
+    archive.choice("state", self.state_, ScopeState::failed);
+    archive.flag("result_ok", self.result_ok_, true);
+  }
   void enter(MachineContext& context, ScopeState to) {
     const ActiveState from = active();
     state_ = to;

@@ -1,6 +1,7 @@
 #include "engine/simple_machines.hpp"
 
 #include "engine/core.hpp"
+#include "engine/record.hpp"
 
 namespace pidward::engine {
 namespace {
@@ -18,6 +19,12 @@ class TargetMachine final : public Machine {
   }
   void stop(MachineContext& context) override { enter(context, ActiveState::inactive); }
   void handle(MachineContext&, const Event&) override {}
+  void save(Saver& to) const override { to.flag("active", state_ == ActiveState::active); }
+  void load(Loader& from) override {
+    bool active = false;
+    from.flag("active", active);
+    state_ = active ? ActiveState::active : ActiveState::inactive;
+  }
 
  private:
   void enter(MachineContext& context, ActiveState to) {
@@ -51,6 +58,12 @@ class SliceMachine final : public Machine {
     context.touch();
   }
   void handle(MachineContext&, const Event&) override {}
+  void save(Saver& to) const override { to.flag("active", state_ == ActiveState::active); }
+  void load(Loader& from) override {
+    bool active = state_ == ActiveState::active;
+    from.flag("active", active);
+    state_ = active ? ActiveState::active : ActiveState::inactive;
+  }
 
  private:
   ActiveState state_;

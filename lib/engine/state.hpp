@@ -143,7 +143,8 @@ struct ServiceStatus {
   std::uint32_t restarts = 0;           ///< NRestarts
   MonoTime restart_at{};                ///< in auto_restart: when
   Now watchdog_last{};
-  Duration watchdog_interval{};  ///< as the service may have overridden it
+  Duration watchdog_interval{};          ///< as the service may have overridden it
+  std::uint32_t stored_descriptors = 0;  ///< NFileDescriptorStore
 };
 
 struct SocketStatus {

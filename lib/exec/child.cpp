@@ -5,9 +5,11 @@
 #include <ctime>
 
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "exec/step.hpp"
@@ -182,10 +184,33 @@ PIDWARD_CHILD_CODE long join_cgroup(const char* path) {
   return written;
 }
 
+PIDWARD_CHILD_CODE std::uint32_t look_at(const std::uint32_t* gate) {
+  return __atomic_load_n(gate, __ATOMIC_ACQUIRE);
+}
+
+/// Waits until the parent has written down that we exist. Should it die before that, nobody would
+/// know of us, so we go with it. False: it is gone.
+PIDWARD_CHILD_CODE bool wait_for_gate(const std::uint32_t* gate) {
+  if (look_at(gate) == kGateOpen) return true;
+  const long parent = raw_syscall(SYS_getppid);
+  raw_syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  // A parent that died before the request above sends no signal: look again now and then. In a
+  // namespace of our own its number is 0, and what counts is the patience.
+  constexpr int kPatience = 600;
+  for (int i = 0; look_at(gate) == kGateClosed; ++i) {
+    if (raw_syscall(SYS_getppid) != parent || i == kPatience) return false;
+    struct timespec nap = {0, 100'000'000};
+    raw_syscall(SYS_futex, gate, FUTEX_WAIT, kGateClosed, &nap, nullptr, 0);
+  }
+  raw_syscall(SYS_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
+  return look_at(gate) == kGateOpen;
+}
+
 }  // namespace
 
 PIDWARD_CHILD_CODE int run_child(void* argument) {
   const auto& task = *static_cast<const ChildTask*>(argument);
+  if (!wait_for_gate(task.gate)) return static_cast<int>(ExitCode::exec);
   int report_fd = task.report_fd;
   if (report_fd < task.lowest_free_fd) {
     const long lifted = raw_syscall(SYS_fcntl, report_fd, F_DUPFD_CLOEXEC, task.lowest_free_fd);

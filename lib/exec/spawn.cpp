@@ -7,7 +7,9 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <linux/futex.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "exec/plan_builder.hpp"
@@ -57,6 +59,14 @@ struct SpawnedChild::Impl {
   std::optional<StepFailure> failure;
   bool in_use = false;  ///< the child may still touch plan and stack
 
+  /// The lowest word of the stack, which is shared even with a child that has its own memory.
+  [[nodiscard]] std::uint32_t* gate() const { return static_cast<std::uint32_t*>(stack.base()); }
+  void decide(Gate decision) {
+    if (!stack || __atomic_load_n(gate(), __ATOMIC_RELAXED) != kGateClosed) return;
+    __atomic_store_n(gate(), static_cast<std::uint32_t>(decision), __ATOMIC_RELEASE);
+    sys::call(SYS_futex, gate(), FUTEX_WAKE, 1, nullptr, nullptr, 0);
+  }
+
   void release_memory() {
     in_use = false;
     plan.reset();
@@ -67,6 +77,7 @@ struct SpawnedChild::Impl {
 
   /// Gives the memory of a child that is still on its way to that child, for good.
   static void leave_to_child(std::unique_ptr<Impl> impl) {
+    impl->decide(kGateAbandoned);
     static std::vector<std::unique_ptr<Impl>> left;
     left.push_back(std::move(impl));
   }
@@ -93,6 +104,10 @@ int SpawnedChild::pid() const {
 }
 int SpawnedChild::report_fd() const {
   return impl_->report.get();
+}
+
+void SpawnedChild::open_gate() {
+  impl_->decide(kGateOpen);
 }
 
 std::optional<ExecOutcome> SpawnedChild::outcome() {
@@ -133,7 +148,7 @@ ExecOutcome SpawnedChild::Impl::describe_failure() const {
 Spawner::Spawner() : impl_(std::make_unique<Impl>()) {}
 Spawner::~Spawner() = default;
 
-Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, ChildGroup group) {
+Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, ChildGroup group, bool gated) {
   PIDWARD_TRY(sys::Pipe report, sys::make_pipe(O_NONBLOCK));
   PIDWARD_CHECK(sys::check_reserve(report.write_end.get(), sys::DescriptorUse::service));
   SpawnedChild child;
@@ -152,9 +167,11 @@ Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, ChildGroup g
                 .count = prepared.steps.size(),
                 .join_cgroup = state.procs_file.empty() ? nullptr : state.procs_file.c_str(),
                 .report_fd = report.write_end.get(),
+                .gate = state.gate(),
                 .lowest_free_fd = prepared.lowest_free_fd};
   state.report = std::move(report.read_end);
 
+  __atomic_store_n(state.gate(), gated ? kGateClosed : kGateOpen, __ATOMIC_RELAXED);
   sys::CloneRequest request;
   request.share_memory = !prepared.own_memory;
   request.cgroup = group.directory;

@@ -32,6 +32,9 @@ class SpawnedChild {
   [[nodiscard]] int pid() const;
   /// Becomes readable when the outcome is known. Non-blocking.
   [[nodiscard]] int report_fd() const;
+  /// For a gated child: lets it run its plan. Until then it waits, and dies when we do: whoever
+  /// must write down that it exists does so first. Destroyed without that, it ends.
+  void open_gate();
   /// The outcome, or nothing while it is still open: a child that failed is heard of only once it
   /// has let go of our memory. Call whenever report_fd() is readable; after an outcome the plan is
   /// freed.
@@ -61,7 +64,9 @@ class Spawner {
   ~Spawner();
   Spawner(const Spawner&) = delete;
   Spawner& operator=(const Spawner&) = delete;
-  Result<SpawnedChild> spawn(std::unique_ptr<ExecPlan> plan, ChildGroup group = {});
+  /// `gated`: the child waits for SpawnedChild::open_gate().
+  Result<SpawnedChild> spawn(std::unique_ptr<ExecPlan> plan, ChildGroup group = {},
+                             bool gated = false);
 
  private:
   struct Impl;

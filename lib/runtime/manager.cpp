@@ -173,7 +173,9 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
       listeners(core),
       external(core),
       pid_files(core, tree, tracker),
-      notify(core, tree, tracker),
+      fd_store(core),
+      notify(core, tree, tracker, fd_store),
+      keeper(core, sys::boot_id().value_or("unknown")),
       timers(io,
              [this](const engine::TimerFired& fired) {
                post(fired);
@@ -249,7 +251,7 @@ Status Manager::Impl::open() {
               fmt::format("Process {} ended, which the unit is bound to", process.pid()));
   });
   spawner = std::make_unique<ServiceSpawner>(
-      core, ServiceSpawner::Parts{groups, tracker, logs, listeners},
+      core, ServiceSpawner::Parts{groups, tracker, logs, listeners, fd_store},
       ServiceSpawner::Surroundings{roots, notify.path(),
                                    [this] {
                                      std::vector<std::string> block;
@@ -277,12 +279,15 @@ Status Manager::Impl::open() {
                                     return context;
                                   },
                                   [this](UnitId unit) { return transient.take_processes(unit); }});
+  recover();
   return {};
 }
 
 Manager::Manager(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Manager::~Manager() {
+  // Whoever ended us in order has nothing to come back to.
+  if (impl_->exit_code) impl_->keeper.remove();
   impl_->logs.close();
   impl_->groups.close();
 }

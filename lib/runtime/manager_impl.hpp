@@ -11,6 +11,7 @@
 
 #include "runtime/core.hpp"
 #include "runtime/external_units.hpp"
+#include "runtime/fd_store.hpp"
 #include "runtime/freezer.hpp"
 #include "runtime/listeners.hpp"
 #include "runtime/loop_timer.hpp"
@@ -23,6 +24,7 @@
 #include "runtime/service_spawner.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/start_preparer.hpp"
+#include "runtime/state_keeper.hpp"
 #include "runtime/timer_queue.hpp"
 #include "runtime/timer_stamps.hpp"
 #include "runtime/unit_source.hpp"
@@ -51,7 +53,7 @@ struct Manager::Impl final : EventSink {
   // manager_loop.cpp: the engine's turns.
   void post(engine::Event event) override;
   void drain() override;
-  void run(engine::Effects& effects);
+  void run(engine::Effects& effects, const engine::Event* event = nullptr);
   void turn_ended();
   /// Calls the engine and carries out what follows.
   template <typename Call>
@@ -87,6 +89,16 @@ struct Manager::Impl final : EventSink {
   void collect_now();
   void make_transient(TransientRequest request, std::function<void(Result<UnitId>)> then);
   Result<UnitId> add_made(TransientRequest& wanted, const UnitSource::Specs& specs);
+  // recovery.cpp: what an earlier daemon left
+  void recover();
+  void find_processes(const StateEntries& entries, engine::ProcessMap& map);
+  void find_unknown_processes(std::vector<engine::UnitRecord>& records);
+  void restore_units(const std::vector<engine::UnitRecord>& records, const engine::ProcessMap& map);
+  void tell_of_lost_processes();
+  [[nodiscard]] bool answer_recovered(const engine::Spawn& effect);
+  void recover_manager_entry(std::string_view text);
+  [[nodiscard]] std::string manager_entry() const;
+  void keep_manager_entry();
 
   // manager_exit.cpp
   void handle_signal(int signal);
@@ -117,7 +129,9 @@ struct Manager::Impl final : EventSink {
   Listeners listeners;
   ExternalUnits external;
   PidFiles pid_files;
+  FdStore fd_store;
   NotifySocket notify;
+  StateKeeper keeper;
   TimerQueue timers;
   PathWatcher paths;
   WallClock wall_clock;
@@ -128,6 +142,8 @@ struct Manager::Impl final : EventSink {
   exec::Roots roots;
   std::map<std::string, std::string> environment;
 
+  std::unordered_map<SpawnId, ProcessId> recovered_spawns;
+  bool recovered_boot = false;  ///< the last daemon had asked for the first units
   std::deque<engine::Event> queue;
   bool draining = false;
   bool child_ended = false;

@@ -24,7 +24,9 @@ class Runner {
     impl_.complaints_of.erase(effect.unit);
     impl_.preparer->prepare(effect);
   }
-  void operator()(const engine::Spawn& effect) { impl_.spawner->spawn(effect); }
+  void operator()(const engine::Spawn& effect) {
+    if (!impl_.answer_recovered(effect)) impl_.spawner->spawn(effect);
+  }
   void operator()(const engine::KillProcesses& effect) {
     // A frozen process would not act on the signals of a stop.
     const bool stops = impl_.engine.status(effect.unit).active != engine::ActiveState::active;
@@ -70,8 +72,11 @@ class Runner {
     if (!effect.restarting) impl_.bindings.forget(effect.unit);
     if (!effect.restarting) impl_.transient.close_streams(effect.unit);
     impl_.freezer.forget(effect.unit);
+    impl_.fd_store.clean_up(effect.unit, effect.restarting);
     impl_.preparer->clean_up(effect);
   }
+  void operator()(const engine::StoreDescriptors& effect) { impl_.fd_store.store(effect); }
+  void operator()(const engine::RemoveDescriptors& effect) { impl_.fd_store.remove(effect); }
   void operator()(const engine::UnitAdded& effect) {
     if (const auto spec = impl_.engine.spec(effect.unit)) {
       impl_.observers.unit_added(effect.unit, spec->name);
@@ -92,6 +97,7 @@ class Runner {
     impl_.named_on_bus.erase(effect.unit);
     impl_.leases.forget(effect.unit);
     impl_.complaints_of.erase(effect.unit);
+    impl_.fd_store.forget(effect.unit);
     impl_.observers.unit_removed(effect.unit, effect.name);
   }
   void operator()(const engine::JobAdded& effect) {
@@ -136,7 +142,8 @@ void Manager::Impl::post(engine::Event event) {
   queue.push_back(std::move(event));
 }
 
-void Manager::Impl::run(engine::Effects& effects) {
+void Manager::Impl::run(engine::Effects& effects, const engine::Event* event) {
+  keeper.engine_changed(effects, event);
   Runner runner(*this);
   const bool outer = !std::exchange(draining, true);
   // An effect may add to the queue, never to this list.
@@ -153,7 +160,7 @@ void Manager::Impl::drain() {
     const engine::Event event = std::move(queue.front());
     queue.pop_front();
     engine.handle(event, now(), effects);
-    run(effects);
+    run(effects, &event);
   }
   draining = false;
   turn_ended();

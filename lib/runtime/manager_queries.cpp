@@ -198,6 +198,7 @@ Status Manager::set_environment(const std::vector<std::string>& assignments) {
     const std::size_t equals = entry.find('=');
     impl_->environment[entry.substr(0, equals)] = entry.substr(equals + 1);
   }
+  impl_->keep_manager_entry();
   return {};
 }
 
@@ -210,6 +211,7 @@ void Manager::unset_environment(const std::vector<std::string>& names) {
     if (equals != std::string::npos && found->second != name.substr(equals + 1)) continue;
     impl_->environment.erase(found);
   }
+  impl_->keep_manager_entry();
 }
 
 void Manager::bus_name_changed(const std::string& name, bool owned,

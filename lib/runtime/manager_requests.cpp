@@ -225,6 +225,19 @@ void Manager::boot() {
 
 void Manager::Impl::boot() {
   booting = true;
+  const auto tell_ready = [] {
+    if (Status told = notify_parent("READY=1\nSTATUS=Supervising"); !told) {
+      log(LogLevel::warning, told.error().to_string());
+    }
+  };
+  if (recovered_boot) {
+    boot_loaded = true;
+    boost::asio::post(io, [this, tell_ready] {
+      tell_ready();
+      drain();
+    });
+    return;
+  }
   std::vector<std::string> wanted = config.boot_units;
   if (wanted.empty()) wanted.push_back(config.default_target);
   std::vector<unit::UnitName> names;
@@ -236,7 +249,7 @@ void Manager::Impl::boot() {
       log(LogLevel::error, "Cannot start " + text + ": " + name.error().to_string());
     }
   }
-  load_units(names, [this, names] {
+  load_units(names, [this, names, tell_ready] {
     for (const unit::UnitName& name : names) {
       engine::JobRequest wanted_job{name};
       wanted_job.manual = false;
@@ -247,9 +260,8 @@ void Manager::Impl::boot() {
       });
     }
     boot_loaded = true;
-    if (Status told = notify_parent("READY=1\nSTATUS=Supervising"); !told) {
-      log(LogLevel::warning, told.error().to_string());
-    }
+    keep_manager_entry();
+    tell_ready();
   });
 }
 

@@ -51,6 +51,9 @@ void parse_state(ParsedNotify& parsed, std::string_view key, std::string_view va
   if (key == "READY") message.ready = is_one(parsed, key, value);
   if (key == "RELOADING") message.reloading = is_one(parsed, key, value);
   if (key == "STOPPING") message.stopping = is_one(parsed, key, value);
+  if (key == "FDSTORE") message.store_descriptors = is_one(parsed, key, value);
+  if (key == "FDSTOREREMOVE") message.remove_descriptors = is_one(parsed, key, value);
+  if (key == "FDPOLL") message.poll_descriptors = value != "0";
   if (key == "BARRIER") parsed.barrier = is_one(parsed, key, value);
   if (key == "MAINPIDFD") parsed.main_pidfd = is_one(parsed, key, value);
   if (key != "WATCHDOG") return;
@@ -85,6 +88,12 @@ void parse_value(ParsedNotify& parsed, std::string_view key, std::string_view va
     keep(parsed, key, value, span, message.watchdog_interval);
   } else if (key == "EXTEND_TIMEOUT_USEC") {
     keep(parsed, key, value, parse_microseconds(value), message.extend_timeout);
+  } else if (key == "FDNAME") {
+    if (is_descriptor_name(value)) {
+      message.descriptor_name = value;
+    } else {
+      complain(parsed, key, value);
+    }
   } else if (key == "MONOTONIC_USEC") {
     const auto span = parse_microseconds(value);
     keep(parsed, key, value, span ? std::optional(MonoTime(*span)) : std::nullopt,
@@ -114,6 +123,13 @@ std::size_t utf8_sequence(std::string_view text) {
 }
 
 }  // namespace
+
+bool is_descriptor_name(std::string_view text) {
+  constexpr std::size_t kLongest = 255;
+  return !text.empty() && text.size() <= kLongest && std::ranges::all_of(text, [](char letter) {
+    return letter >= ' ' && letter < 0x7f && letter != ':';
+  });
+}
 
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {

@@ -29,6 +29,9 @@ inline constexpr std::size_t kNotifyMaxBytes = 4096;
 /// Errors: NUL bytes inside. Unknown fields are no error, and a field with a bad value is left out.
 Result<ParsedNotify> parse_notify(std::string_view datagram);
 
+/// What FDNAME= may say (sd_pid_notify_with_fds(3)): printable ASCII without ':', 1 to 255 of it.
+bool is_descriptor_name(std::string_view text);
+
 /// Valid UTF-8 without NUL: what may go onto the bus.
 bool is_utf8(std::string_view text);
 

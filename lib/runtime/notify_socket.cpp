@@ -34,8 +34,8 @@ engine::ProcessRole role_of(const Core& core, UnitId unit, ProcessId process) {
 
 }  // namespace
 
-NotifySocket::NotifySocket(Core& core, UnitTree& tree, ProcessTracker& tracker)
-    : core_(core), tree_(tree), tracker_(tracker) {}
+NotifySocket::NotifySocket(Core& core, UnitTree& tree, ProcessTracker& tracker, FdStore& fd_store)
+    : core_(core), tree_(tree), tracker_(tracker), fd_store_(fd_store) {}
 
 NotifySocket::~NotifySocket() {
   if (socket_) ::unlink(path_.c_str());
@@ -112,10 +112,19 @@ void NotifySocket::handle(sys::Message message) {
   if (parsed->main_pid || parsed->main_pidfd_id || parsed->main_pidfd) {
     parsed->message.main_process = main_process(*parsed, message, *unit);
   }
+  std::uint64_t held = 0;
+  if (parsed->message.store_descriptors) {
+    if (message.control_truncated) {
+      warn(core_, *unit, "Some descriptors for the store did not arrive: there were too many");
+    }
+    held = fd_store_.hold(std::exchange(message.fds, {}));
+  }
+  parsed->message.descriptors = held;
   event.message = std::move(parsed->message);
   core_.events.post(std::move(event));
   // A barrier's descriptor closes with `message`, which is after all that was said before it.
   core_.events.drain();
+  fd_store_.release(held);
 }
 
 std::optional<ProcessId> NotifySocket::main_process(const ParsedNotify& parsed,

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "runtime/fd_store.hpp"
 #include "runtime/notify_message.hpp"
 #include "runtime/unit_tree.hpp"
 #include "sys/peer.hpp"
@@ -12,7 +13,7 @@ namespace pidward::runtime {
 
 class NotifySocket final : private DescriptorHandler {
  public:
-  NotifySocket(Core& core, UnitTree& tree, ProcessTracker& tracker);
+  NotifySocket(Core& core, UnitTree& tree, ProcessTracker& tracker, FdStore& fd_store);
   ~NotifySocket();
   NotifySocket(const NotifySocket&) = delete;
   NotifySocket& operator=(const NotifySocket&) = delete;
@@ -32,6 +33,7 @@ class NotifySocket final : private DescriptorHandler {
   Core& core_;
   UnitTree& tree_;
   ProcessTracker& tracker_;
+  FdStore& fd_store_;
   std::string path_;
   sys::Fd socket_;
   Watch watch_;

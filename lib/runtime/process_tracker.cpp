@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 
 #include "runtime/loop_timer.hpp"
+#include "runtime/state_keeper.hpp"
 #include "sys/reaper.hpp"
 
 namespace pidward::runtime {
@@ -33,10 +34,10 @@ ProcessTracker::~ProcessTracker() {
 }
 
 Result<ProcessId> ProcessTracker::add_child(sys::Pidfd pidfd, UnitId unit, process::Role role,
-                                            process::Collected collected) {
+                                            SpawnId spawn, process::Collected collected) {
   PIDWARD_TRY(const process::ProcessHandle handle,
               core_.table.adopt_child(std::move(pidfd), unit, role, collected));
-  if (Status watched = watch(handle, true); !watched) {
+  if (Status watched = watch(handle, true, spawn); !watched) {
     // A process that nobody can watch must not run.
     static_cast<void>(handle.send_signal(SIGKILL));
     return std::move(watched).error();
@@ -65,15 +66,21 @@ bool ProcessTracker::is_tracked(ProcessId process) const {
   return found != by_process_.end() && by_fd_.at(found->second).hold;
 }
 
-Status ProcessTracker::watch(const process::ProcessHandle& handle, bool hold) {
+Status ProcessTracker::watch(const process::ProcessHandle& handle, bool hold, SpawnId spawn) {
   const int fd = handle->pidfd().get();
   if (by_process_.contains(handle->id())) {
     if (hold) by_fd_.at(fd).hold = handle;
+    if (hold && keeper_ != nullptr) {
+      keeper_->process_added(handle, handle->unit(), handle->role(), spawn);
+    }
     return {};
   }
   PIDWARD_CHECK(core_.watcher.add(fd, EPOLLIN, *this));
   by_fd_.emplace(fd, Tracked{handle->id(), hold ? handle : process::ProcessHandle()});
   by_process_.emplace(handle->id(), fd);
+  if (hold && keeper_ != nullptr) {
+    keeper_->process_added(handle, handle->unit(), handle->role(), spawn);
+  }
   return {};
 }
 
@@ -107,6 +114,7 @@ void ProcessTracker::forget(UnitId unit) {
     // Somebody else may hold it: then it stays, as a process of nobody's, and is waited on.
     handle.set_unit({});
     handle.set_role(process::Role::foreign);
+    if (keeper_ != nullptr) keeper_->process_gone(handle->id());
     const process::ProcessHandle let_go = std::move(by_fd_.at(found->second).hold);
   }
 }
@@ -177,6 +185,7 @@ void ProcessTracker::finish(int fd, ExitStatus status) {
   if (found == by_fd_.end()) return;
   const process::ProcessHandle handle = core_.table.find(found->second.process);
   drop(fd);
+  if (keeper_ != nullptr) keeper_->process_gone(handle->id());
   const bool report = !before_end_ || before_end_(handle->id());
   if (report && handle->unit()) {
     core_.events.post(engine::ProcessExited{handle->unit(), handle->id(), status});

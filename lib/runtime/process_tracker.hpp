@@ -12,6 +12,8 @@
 
 namespace pidward::runtime {
 
+class StateKeeper;
+
 class ProcessTracker final : private DescriptorHandler {
  public:
   /// Called before the end of a process is reported. False: the end is not to be reported (a start
@@ -30,8 +32,11 @@ class ProcessTracker final : private DescriptorHandler {
     after_end_ = std::move(after);
   }
 
+  /// Who writes down which processes there are.
+  void set_keeper(StateKeeper* keeper) { keeper_ = keeper; }
+
   /// A child we just made, or an orphan that came to us.
-  Result<ProcessId> add_child(sys::Pidfd pidfd, UnitId unit, process::Role role,
+  Result<ProcessId> add_child(sys::Pidfd pidfd, UnitId unit, process::Role role, SpawnId spawn = {},
                               process::Collected collected = process::Collected::by_us);
   /// A process that was found or announced. Tracked already: its role stays.
   Status add(const process::ProcessHandle& handle, UnitId unit, process::Role role);
@@ -60,12 +65,13 @@ class ProcessTracker final : private DescriptorHandler {
   /// The table lets go of a process: so does whoever only observed it.
   void entry_gone(const process::ProcessState& state);
   void descriptor_ready(int fd, std::uint32_t events) override;
-  Status watch(const process::ProcessHandle& handle, bool hold);
+  Status watch(const process::ProcessHandle& handle, bool hold, SpawnId spawn = {});
   void look(int fd, bool parent_is_done);
   void finish(int fd, ExitStatus status);
   void wait_for_parent(int fd);
 
   Core& core_;
+  StateKeeper* keeper_ = nullptr;
   BeforeEnd before_end_;
   AfterEnd after_end_;
   std::unordered_map<int, Tracked> by_fd_;

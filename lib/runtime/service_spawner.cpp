@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "runtime/fd_store.hpp"
 #include "runtime/listeners.hpp"
 
 namespace pidward::runtime {
@@ -141,6 +142,15 @@ Result<std::unique_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
       pending->passed.push_back(std::move(copy));
     }
   }
+  if (effect.list == Directive::ExecStart) {
+    for (const FdStore::Stored& stored : parts_.fd_store.descriptors(effect.unit)) {
+      PIDWARD_TRY(sys::Fd copy, stored.fd->duplicate());
+      request.passed.push_back({copy.get(), stored.name, false});
+      pending->passed.push_back(std::move(copy));
+    }
+    const std::uint64_t most = request.spec->settings.number(Directive::FileDescriptorStoreMax);
+    if (most > 0) request.extra_environment.push_back(fmt::format("FDSTORE={}", most));
+  }
   if (effect.connection != 0) {
     pending->connection = parts_.listeners.take_connection(effect.connection);
     request.connection = pending->connection.get();
@@ -252,18 +262,20 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
   parts_.groups.note_joined(effect.unit);
   const auto collected =
       compiled.plan->is_autokilled() ? process::Collected::by_kernel : process::Collected::by_us;
-  auto child = spawner_.spawn(std::move(compiled.plan), std::move(where));
+  auto child = spawner_.spawn(std::move(compiled.plan), std::move(where), true);
   if (!child) {
     fail(effect, exec::ExitCode::none, std::move(child).error().within("Cannot make a process"));
     return;
   }
   const int pid = child->pid();
   auto process = parts_.tracker.add_child(std::move(child->pidfd()), effect.unit,
-                                          role_of(effect.role), collected);
+                                          role_of(effect.role), effect.spawn, collected);
   if (!process) {
     fail(effect, exec::ExitCode::none, std::move(process).error());
     return;
   }
+  // It is written down, so it may become what it is to be.
+  child->open_gate();
   parts_.logs.attach(std::move(pending->log), *pending->request.spec, identifier, pid);
   const int report = child->report_fd();
   auto in_flight = std::make_unique<InFlight>(

@@ -18,6 +18,7 @@
 
 namespace pidward::runtime {
 
+class FdStore;
 class Listeners;
 
 class ServiceSpawner final : private DescriptorHandler {
@@ -35,6 +36,7 @@ class ServiceSpawner final : private DescriptorHandler {
     ProcessTracker& tracker;
     LogRouter& logs;
     Listeners& listeners;
+    FdStore& fd_store;
   };
   ServiceSpawner(Core& core, Parts parts, Surroundings surroundings);
   ~ServiceSpawner();

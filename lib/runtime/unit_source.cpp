@@ -74,6 +74,12 @@ void UnitSource::load(std::vector<unit::UnitName> names, std::function<void(Spec
       [done = std::move(done)](Specs specs) { done(std::move(specs)); });
 }
 
+UnitSource::Specs UnitSource::load_now(const std::vector<unit::UnitName>& names) {
+  const std::lock_guard lock(mutex_);
+  return fresh_loader(true).load_closure(
+      names, [this](const unit::UnitName& name) { return known_.contains(name); });
+}
+
 void UnitSource::reload(std::vector<unit::UnitName> names, std::function<void(Specs)> done) {
   pool_.run(
       [this, names = std::move(names)] {

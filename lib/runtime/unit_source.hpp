@@ -37,6 +37,8 @@ class UnitSource {
 
   /// `names` and all they lead to that is not known yet; `done` on the loop.
   void load(std::vector<unit::UnitName> names, std::function<void(Specs)> done);
+  /// The same, at once: for the time before the loop runs.
+  [[nodiscard]] Specs load_now(const std::vector<unit::UnitName>& names);
   /// The same, reading everything anew.
   void reload(std::vector<unit::UnitName> names, std::function<void(Specs)> done);
   /// Whether files of the unit changed since they were read.

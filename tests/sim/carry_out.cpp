@@ -22,7 +22,7 @@ void World::carry_out(const Effect& effect) {
               std::is_same_v<T, engine::ObserveExternal> ||
               std::is_same_v<T, engine::WatchBusName> || std::is_same_v<T, engine::JobRemoved> ||
               std::is_same_v<T, engine::UnitChanged> || std::is_same_v<T, engine::UnitAdded>;
-          if (!may_be_gone && engine_.spec(what.unit) == nullptr) {
+          if (!may_be_gone && engine_->spec(what.unit) == nullptr) {
             fail(fmt::format("effect {} is about a unit that does not exist", effect.index()));
           }
         }
@@ -53,8 +53,9 @@ void World::on(const engine::Spawn& effect) {
   say(fmt::format("  spawn {} role {} list {} for {}", effect.spawn.number(),
                   static_cast<int>(effect.role), unit::row(effect.list).name,
                   effect.unit.number()));
+  if (answer_again(effect)) return;
   if (!seen_spawns_.insert(effect.spawn).second) fail("a spawn id was used twice");
-  const auto spec = engine_.spec(effect.unit);
+  const auto spec = engine_->spec(effect.unit);
   if (spec->settings.commands(effect.list).size() <= effect.index) {
     fail("a command is spawned that the unit does not have");
   }
@@ -75,6 +76,7 @@ void World::make_process(const engine::Spawn& effect) {
   Process process;
   process.unit = effect.unit;
   process.role = effect.role;
+  process.spawn = effect.spawn;
   process.stubborn = !winding_down_ && random_.chance(15);
   processes_[id] = process;
   post(engine::Spawned{effect.spawn, id});

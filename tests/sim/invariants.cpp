@@ -38,7 +38,7 @@ bool World::leaves_processes(UnitId unit) const {
 }
 
 void World::note_start(UnitId unit) {
-  const auto spec = engine_.spec(unit);
+  const auto spec = engine_->spec(unit);
   const auto type = spec->name.type();
   if (type != unit::UnitType::service && type != unit::UnitType::socket) return;
   auto& starts = starts_[unit];
@@ -56,12 +56,12 @@ void World::note_start(UnitId unit) {
 }
 
 void World::check_all() {
-  for (const UnitId unit : engine_.units()) check_unit(unit);
+  for (const UnitId unit : engine_->units()) check_unit(unit);
   check_jobs();
 }
 
 void World::check_unit(UnitId unit) {
-  const auto status = engine_.status(unit);
+  const auto status = engine_->status(unit);
   const auto& name = status.spec->name;
   if (status.sub.empty()) fail(fmt::format("{} has no sub-state", name.str()));
   const auto& settings = status.spec->settings;
@@ -121,8 +121,8 @@ void World::check_service(UnitId unit, const engine::UnitStatus& status) {
 void World::check_jobs() {
   std::map<JobId, JobSeen> seen;
   std::map<std::pair<UnitId, bool>, JobId> by_unit;
-  for (const JobId id : engine_.jobs()) {
-    const auto job = engine_.job(id);
+  for (const JobId id : engine_->jobs()) {
+    const auto job = engine_->job(id);
     seen[id] = {job->unit, job->type, job->state};
     if (!by_unit.emplace(std::pair(job->unit, job->type == JobType::nop), id).second) {
       fail(fmt::format("unit {} has two jobs", job->unit.number()));
@@ -146,8 +146,8 @@ void World::check_order(JobId job, const JobSeen& now, const std::map<JobId, Job
     return at != before.end() && at->second.type == seen.type && !unordered_jobs_.contains(other) &&
            seen.type != JobType::nop;
   };
-  const auto after = engine_.related(now.unit, Dependency::After);
-  const auto earlier = engine_.related(now.unit, Dependency::Before);
+  const auto after = engine_->related(now.unit, Dependency::After);
+  const auto earlier = engine_->related(now.unit, Dependency::Before);
   const auto contains = [](const std::vector<UnitId>& units, UnitId unit) {
     return std::find(units.begin(), units.end(), unit) != units.end();
   };

@@ -1,4 +1,5 @@
-// sim [--seed N] [--first N] [--count N] [--check-mutations]
+// sim [--crashes] [--seed N] [--first N] [--count N] [--check-mutations]
+// With --crashes the daemon dies now and then and the next one takes over.
 // Plays seeded lives of random units and stops at the first broken promise, printing its seed.
 #include <csignal>
 #include <cstdio>
@@ -22,18 +23,22 @@ void say_seed(int) {
   std::fprintf(stderr, "aborted in seed %llu\n", static_cast<unsigned long long>(seed));
 }
 
+bool with_crashes = false;
+
 std::optional<Violation> play(std::uint64_t seed, Mutation mutation, bool verbose) {
   seed_low = static_cast<std::sig_atomic_t>(seed);
   seed_high = static_cast<std::sig_atomic_t>(seed >> 32);
   World world(seed, mutation);
   world.verbose = verbose;
+  world.crashes = with_crashes;
   return world.live();
 }
 
 int play_many(std::uint64_t first, std::uint64_t count) {
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     if (const auto violation = play(seed, Mutation::none, false)) {
-      fmt::print("seed {}: {}\nReplay it with --seed {}\n", seed, violation->what, seed);
+      fmt::print("seed {}: {}\nReplay it with {}--seed {}\n", seed, violation->what,
+                 with_crashes ? "--crashes " : "", seed);
       return 1;
     }
   }
@@ -79,6 +84,10 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
     if (word == "--check-mutations") return check_mutations();
+    if (word == "--crashes") {
+      with_crashes = true;
+      continue;
+    }
     if (i + 1 == argc) {
       fmt::print(stderr, "sim: {} needs a number\n", word);
       return 2;

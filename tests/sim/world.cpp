@@ -16,10 +16,13 @@ using engine::JobType;
 constexpr std::size_t kSteps = 70;
 constexpr std::size_t kRounds = 24;
 constexpr std::size_t kBudget = 600;
+constexpr std::size_t kCallsPerCrash = 30;
 
 bool is_down(ActiveState state) {
   return state == ActiveState::inactive || state == ActiveState::failed;
 }
+
+}  // namespace
 
 engine::EngineConfig config_for(Random& random) {
   engine::EngineConfig config;
@@ -27,10 +30,10 @@ engine::EngineConfig config_for(Random& random) {
   return config;
 }
 
-}  // namespace
-
 World::World(std::uint64_t seed, Mutation mutation)
-    : random_(seed), mutation_(mutation), engine_(config_for(random_)) {
+    : random_(seed),
+      mutation_(mutation),
+      engine_(std::make_unique<engine::Engine>(config_for(random_))) {
   now_.mono = MonoTime(std::chrono::seconds(1000));
   now_.wall = WallTime(std::chrono::seconds(1'700'000'000));
 }
@@ -43,14 +46,19 @@ template <typename Call>
 auto World::call(Call&& what) {
   engine::Effects effects;
   auto result = what(effects);
+  const bool crashing = crashes && random_.below(kCallsPerCrash) == 0;
+  // Then some of what follows is done, and the rest only if the next daemon thinks of it.
+  std::size_t done = crashing ? random_.below(effects.size() + 1) : effects.size();
   for (const Effect& effect : effects) {
+    if (done-- == 0) break;
     if (!violation_) carry_out(effect);
   }
+  if (crashing && !violation_) crash();
   if (!violation_) check_all();
   while (!loads_.empty() && !violation_) {
     const std::vector<unit::UnitSpecPtr> loaded = std::exchange(loads_, {});
     engine::Effects more;
-    engine_.add(loaded, now_, more);
+    engine_->add(loaded, now_, more);
     for (const Effect& effect : more) carry_out(effect);
     if (!violation_) check_all();
   }
@@ -59,7 +67,7 @@ auto World::call(Call&& what) {
 
 void World::tell(const Event& event) {
   call([&](engine::Effects& effects) {
-    engine_.handle(event, now_, effects);
+    engine_->handle(event, now_, effects);
     return true;
   });
 }
@@ -67,7 +75,7 @@ void World::tell(const Event& event) {
 std::optional<Violation> World::live() {
   specs_ = random_graph(random_);
   call([&](engine::Effects& effects) {
-    engine_.add(specs_, now_, effects);
+    engine_->add(specs_, now_, effects);
     return true;
   });
   for (std::size_t i = 0; i < kSteps && !violation_; ++i) step();
@@ -149,14 +157,14 @@ bool World::advance() {
 }
 
 void World::request(UnitId unit, JobType type, unit::JobMode mode, bool manual) {
-  const auto spec = engine_.spec(unit);
+  const auto spec = engine_->spec(unit);
   if (spec == nullptr) return;
   say(fmt::format("request {} {} mode {}", to_string(type), spec->name.str(),
                   static_cast<int>(mode)));
   const auto outcome = call([&](engine::Effects& effects) {
     engine::JobRequest wish{spec->name, type, mode, manual};
     wish.reload_if_possible = random_.chance(10);
-    auto result = engine_.request(wish, now_, effects);
+    auto result = engine_->request(wish, now_, effects);
     if (result && mode == unit::JobMode::ignore_dependencies) {
       unordered_jobs_.insert(result->affected.begin(), result->affected.end());
     }
@@ -169,7 +177,7 @@ void World::request(UnitId unit, JobType type, unit::JobMode mode, bool manual) 
 }
 
 void World::random_request() {
-  const auto units = engine_.units();
+  const auto units = engine_->units();
   static const std::vector<JobType> kTypes{
       JobType::start,           JobType::start,      JobType::start,
       JobType::start,           JobType::stop,       JobType::stop,
@@ -183,7 +191,7 @@ void World::random_request() {
 
 void World::random_upset() {
   const std::uint64_t dice = random_.below(100);
-  const auto units = engine_.units();
+  const auto units = engine_->units();
   const UnitId unit = random_.pick(units);
   if (dice < 35) {
     const auto living = alive();
@@ -218,20 +226,20 @@ void World::random_upset() {
     if (random_.chance(10)) event.message.status = "busy";
     tell(event);
   } else if (dice < 66) {
-    const auto jobs = engine_.jobs();
+    const auto jobs = engine_->jobs();
     if (jobs.empty()) return;
     call([&](engine::Effects& effects) {
-      return engine_.cancel(random_.pick(jobs), now_, effects).has_value();
+      return engine_->cancel(random_.pick(jobs), now_, effects).has_value();
     });
   } else if (dice < 72) {
     starts_.erase(unit);
     call([&](engine::Effects& effects) {
-      return engine_.reset_failed(unit, now_, effects).has_value();
+      return engine_->reset_failed(unit, now_, effects).has_value();
     });
   } else if (dice < 76) {
     call([&](engine::Effects& effects) {
       return engine_
-          .kill(unit, engine::KillWhom::all, random_.chance(50) ? SIGKILL : SIGTERM, now_, effects)
+          ->kill(unit, engine::KillWhom::all, random_.chance(50) ? SIGKILL : SIGTERM, now_, effects)
           .has_value();
     });
   } else if (dice < 80) {
@@ -241,15 +249,15 @@ void World::random_upset() {
     if (random_.chance(30) && specs_.size() > 1) specs_.pop_back();
     say("reload");
     call([&](engine::Effects& effects) {
-      engine_.reload(specs_, now_, effects);
+      engine_->reload(specs_, now_, effects);
       return true;
     });
   } else if (dice < 83) {
     say("collect");
     call([&](engine::Effects& effects) {
-      engine_.set_referenced(unit, random_.chance(70));
-      engine_.collect(now_, effects);
-      engine_.add(specs_, now_, effects);
+      engine_->set_referenced(unit, random_.chance(70));
+      engine_->collect(now_, effects);
+      engine_->add(specs_, now_, effects);
       return true;
     });
   } else if (dice < 86) {
@@ -292,12 +300,12 @@ bool World::settle(std::size_t budget) {
       delivered = true;
     }
     if (delivered) continue;
-    const auto units = engine_.units();
+    const auto units = engine_->units();
     const bool down = std::all_of(units.begin(), units.end(), [&](UnitId unit) {
-      const auto status = engine_.status(unit);
+      const auto status = engine_->status(unit);
       return is_down(status.active) || !unit::is_managed(status.spec->name.type());
     });
-    if (down && engine_.jobs().empty()) return true;
+    if (down && engine_->jobs().empty()) return true;
     if (!advance() && !let_one_end()) return false;
   }
   return false;
@@ -306,7 +314,7 @@ bool World::settle(std::size_t budget) {
 bool World::let_one_end() {
   for (const ProcessId id : alive()) {
     const UnitId unit = processes_.at(id).unit;
-    const auto& settings = engine_.spec(unit)->settings;
+    const auto& settings = engine_->spec(unit)->settings;
     // Who is given all the time in the world takes it, but not more.
     const Duration limit = settings.span(unit::Directive::TimeoutStopSec);
     const bool patient = limit == kInfinity || limit.count() == 0;
@@ -319,13 +327,13 @@ bool World::let_one_end() {
 
 void World::cut_edges() {
   std::vector<unit::UnitSpecPtr> plain;
-  for (const UnitId unit : engine_.units()) {
-    auto spec = std::make_shared<unit::UnitSpec>(*engine_.spec(unit));
+  for (const UnitId unit : engine_->units()) {
+    auto spec = std::make_shared<unit::UnitSpec>(*engine_->spec(unit));
     spec->dependencies.clear();
     plain.push_back(std::move(spec));
   }
   call([&](engine::Effects& effects) {
-    engine_.reload(plain, now_, effects);
+    engine_->reload(plain, now_, effects);
     return true;
   });
 }
@@ -343,22 +351,22 @@ void World::wind_down() {
   for (std::size_t round = 0; round < kRounds && !violation_; ++round) {
     if (round > 0 && round % 4 == 0) {
       call([&](engine::Effects& effects) {
-        engine_.cancel_all(now_, effects);
+        engine_->cancel_all(now_, effects);
         return true;
       });
     }
     // Units may keep each other up for ever, as their files say; without edges they cannot.
     if (round == kRounds / 2) cut_edges();
-    for (const UnitId unit : engine_.units()) {
-      const auto status = engine_.status(unit);
+    for (const UnitId unit : engine_->units()) {
+      const auto status = engine_->status(unit);
       if (violation_ || is_down(status.active)) continue;
       request(unit, JobType::stop, unit::JobMode::replace, false);
     }
     if (settle(kBudget)) return;
   }
   std::string who;
-  for (const UnitId unit : engine_.units()) {
-    const auto status = engine_.status(unit);
+  for (const UnitId unit : engine_->units()) {
+    const auto status = engine_->status(unit);
     if (is_down(status.active) && !status.job) continue;
     who +=
         fmt::format(" {}({}, {})", status.spec->name.str(), to_string(status.active), status.sub);

@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -35,6 +36,7 @@ struct Violation {
 struct Process {
   UnitId unit;
   engine::ProcessRole role = engine::ProcessRole::other;
+  SpawnId spawn;  ///< that it came of
   bool alive = true;
   bool exit_told = false;
   bool stubborn = false;  ///< ignores SIGTERM
@@ -46,6 +48,8 @@ struct JobSeen {
   engine::JobState state = engine::JobState::waiting;
 };
 
+engine::EngineConfig config_for(Random& random);
+
 class World {
  public:
   World(std::uint64_t seed, Mutation mutation);
@@ -55,6 +59,8 @@ class World {
   std::optional<Violation> live();
   /// What happened, for a person: one line each. Kept only when `verbose`.
   bool verbose = false;
+  /// The daemon dies now and then, and another one takes over.
+  bool crashes = false;
 
  private:
   using Effect = engine::Effect;
@@ -76,6 +82,10 @@ class World {
   template <typename Call>
   auto call(Call&& what);
   void say(const std::string& line) const;
+
+  // crash.cpp
+  void crash();
+  bool answer_again(const engine::Spawn& effect);
 
   // carry_out.cpp
   void carry_out(const Effect& effect);
@@ -125,7 +135,7 @@ class World {
 
   Random random_;
   Mutation mutation_;
-  engine::Engine engine_;
+  std::unique_ptr<engine::Engine> engine_;
   Now now_;
   std::vector<unit::UnitSpecPtr> specs_;
   std::deque<Event> pending_;

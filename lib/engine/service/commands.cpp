@@ -63,35 +63,20 @@ void ServiceMachine::spawn(MachineContext& c, ProcessRole role, Directive list,
   const auto& command = c.settings().commands(list).at(index);
   const bool is_main = role == ProcessRole::main;
   PIDWARD_EXPECT(!(is_main ? main_ : control_).exists());
-  Spawn effect;
-  effect.spawn = c.new_spawn();
-  effect.unit = c.id();
-  effect.role = role;
-  effect.list = list;
-  effect.index = index;
-  effect.invocation = c.invocation();
-  effect.main_process = main_.process;
-  effect.pass_notify_socket = gets_notify_socket(list, notify_access(c.settings()));
-  if (list == Directive::ExecStop || list == Directive::ExecStopPost) {
-    effect.environment = result_environment(status_.result, main_exit());
-  }
-  if (list == Directive::ExecStart && status_.watchdog_interval > Duration::zero()) {
-    effect.environment.push_back(
-        fmt::format("WATCHDOG_USEC={}", status_.watchdog_interval.count()));
-  }
-  announce_trigger(c, effect.environment);
-  if (gets_sockets(list)) {
-    effect.connection = std::exchange(connection_, 0);
-    if (effect.connection == 0) effect.sockets = sockets_of(c);
-  }
   Child& child = is_main ? main_ : control_;
-  child = Child{.spawn = effect.spawn,
+  child = Child{.spawn = c.new_spawn(),
                 .process = {},
                 .index = index,
                 .list = list,
                 .in_flight = true,
                 .ignore_failure = command.ignore_failure,
-                .doomed = false};
+                .doomed = false,
+                .has_connection = false};
+  Spawn effect = spawn_effect(c, role, child);
+  if (gets_sockets(list)) {
+    effect.connection = std::exchange(connection_, 0);
+    child.has_connection = effect.connection != 0;
+  }
   tree_empty_ = false;
   const CommandStatus record{
       .list = list, .index = index, .process = {}, .started = c.now(), .exited = {}, .status = {}};
@@ -105,6 +90,30 @@ void ServiceMachine::spawn(MachineContext& c, ProcessRole role, Directive list,
     status_.commands.push_back(record);
   }
   c.emit(std::move(effect));
+}
+
+/// What the child needs to be told, from what is known now.
+Spawn ServiceMachine::spawn_effect(MachineContext& c, ProcessRole role, const Child& child) {
+  const Directive list = child.list;
+  Spawn effect;
+  effect.spawn = child.spawn;
+  effect.unit = c.id();
+  effect.role = role;
+  effect.list = list;
+  effect.index = child.index;
+  effect.invocation = c.invocation();
+  effect.main_process = main_.process;
+  effect.pass_notify_socket = gets_notify_socket(list, notify_access(c.settings()));
+  if (list == Directive::ExecStop || list == Directive::ExecStopPost) {
+    effect.environment = result_environment(status_.result, main_exit());
+  }
+  if (list == Directive::ExecStart && status_.watchdog_interval > Duration::zero()) {
+    effect.environment.push_back(
+        fmt::format("WATCHDOG_USEC={}", status_.watchdog_interval.count()));
+  }
+  announce_trigger(c, effect.environment);
+  if (gets_sockets(list) && connection_ == 0) effect.sockets = sockets_of(c);
+  return effect;
 }
 
 /// The entry of the control process, running or just ended: the latest one that has not ended.
@@ -161,7 +170,8 @@ void ServiceMachine::adopt(MachineContext& c, ProcessId process, bool alien) {
                 .list = Directive::ExecStart,
                 .in_flight = false,
                 .ignore_failure = false,
-                .doomed = false};
+                .doomed = false,
+                .has_connection = false};
   const auto& list = c.settings().commands(Directive::ExecStart);
   if (!list.empty()) main_.ignore_failure = list.front().ignore_failure;
   main_known_ = true;

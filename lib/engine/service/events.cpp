@@ -121,6 +121,11 @@ void ServiceMachine::on(MachineContext& c, const TimerFired& event) {
   }
 }
 
+void ServiceMachine::on(MachineContext& c, const DescriptorsStored& event) {
+  status_.stored_descriptors = event.count;
+  c.touch();
+}
+
 void ServiceMachine::on(MachineContext& c, const MainProcessFound& event) {
   // The process that just ended is no answer.
   if (phase_ == Phase::running_find && event.process == status_.main_status.process) {

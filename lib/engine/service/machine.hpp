@@ -63,6 +63,13 @@ class ServiceMachine final : public Machine {
   Status kill(MachineContext& context, KillWhom whom, int signal) override;
   void jobs_idle(MachineContext& context) override;
   void removed(MachineContext& context) override;
+  /// Stored descriptors keep it in memory.
+  [[nodiscard]] bool may_collect() const override { return status_.stored_descriptors == 0; }
+  /// What a service would save that runs and of which only the main process is known.
+  static void save_running(Saver& to, ProcessId main, Now now);
+  void save(Saver& to) const override;
+  void load(Loader& from) override;
+  void resume(MachineContext& context) override;
   [[nodiscard]] const ServiceStatus* service_status() const override { return &status_; }
 
   /// For a socket unit with Accept=yes: the connection that the next ExecStart= process gets. Owned
@@ -81,6 +88,7 @@ class ServiceMachine final : public Machine {
     bool in_flight = false;       ///< spawned by us, and not answered yet
     bool ignore_failure = false;  ///< '-'
     bool doomed = false;          ///< killed, or to be killed as soon as it exists
+    bool has_connection = false;  ///< was given one, which does not come back
     [[nodiscard]] bool exists() const { return in_flight || process; }
   };
   /// What came with a happening. Only the fields that it speaks of are set.
@@ -111,6 +119,12 @@ class ServiceMachine final : public Machine {
   [[nodiscard]] std::optional<ExitStatus> main_exit() const;
   void go_down(MachineContext& c, ServiceResult result, std::string why);
 
+  // record.cpp: outliving the process
+  template <typename Archive, typename Self>
+  static void each_field(Archive& archive, Self& self);
+  void resume_child(MachineContext& c, ProcessRole role);
+  void resume_phase(MachineContext& c);
+
   // events.cpp: from events to happenings
   void on(MachineContext& c, const Spawned& event);
   void on(MachineContext& c, const Executed& event);
@@ -120,6 +134,7 @@ class ServiceMachine final : public Machine {
   void on(MachineContext& c, const UnitEmpty& event);
   void on(MachineContext& c, const TimerFired& event);
   void on(MachineContext& c, const Notified& event);
+  void on(MachineContext& c, const DescriptorsStored& event);
   void on(MachineContext& c, const MainProcessFound& event);
   void on(MachineContext& c, const MainProcessMissing& event);
   void on(MachineContext& c, const BusNameChanged& event);
@@ -130,6 +145,7 @@ class ServiceMachine final : public Machine {
 
   // commands.cpp: spawning
   void spawn(MachineContext& c, ProcessRole role, unit::Directive list, std::uint32_t index);
+  [[nodiscard]] Spawn spawn_effect(MachineContext& c, ProcessRole role, const Child& child);
   bool run_list(MachineContext& c, unit::Directive list, Phase phase, Duration timeout);
   void next_command(MachineContext& c, const News& news);
   void list_done(MachineContext& c, const News& news);
@@ -199,6 +215,7 @@ class ServiceMachine final : public Machine {
   void notify_extend(MachineContext& c, Duration span);
   void notify_watchdog(MachineContext& c, const NotifyMessage& message);
   void notify_reloading(MachineContext& c, const NotifyMessage& message);
+  void notify_store(MachineContext& c, const NotifyMessage& message);
 
   ServiceStatus status_;
   Child main_;

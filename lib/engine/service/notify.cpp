@@ -22,6 +22,7 @@ void ServiceMachine::on(MachineContext& c, const Notified& event) {
         *message.watchdog_interval == kInfinity ? Duration::zero() : *message.watchdog_interval;
   }
   if (message.extend_timeout) notify_extend(c, *message.extend_timeout);
+  notify_store(c, message);
   c.touch();
   if (message.reloading) notify_reloading(c, message);
   if (message.ready) {
@@ -139,6 +140,24 @@ void ServiceMachine::notify_watchdog(MachineContext& c, const NotifyMessage& mes
     return happen(c, Happening::watchdog_due);
   }
   if (is_watched(phase_) && (message.watchdog || message.watchdog_interval)) arm_watchdog(c);
+}
+
+/// FDSTORE=1 and FDSTOREREMOVE=1. A message that asks for both removes, as in systemd.
+void ServiceMachine::notify_store(MachineContext& c, const NotifyMessage& message) {
+  if (message.remove_descriptors) {
+    return c.emit(RemoveDescriptors{.unit = c.id(), .name = message.descriptor_name});
+  }
+  if (!message.store_descriptors || message.descriptors == 0) return;
+  if (c.settings().number(Directive::FileDescriptorStoreMax) == 0) {
+    return c.log(LogLevel::notice, "service-descriptors-refused",
+                 "Descriptors for the store are refused: FileDescriptorStoreMax= is 0",
+                 main_.process);
+  }
+  c.emit(
+      StoreDescriptors{.unit = c.id(),
+                       .descriptors = message.descriptors,
+                       .name = message.descriptor_name.empty() ? "stored" : message.descriptor_name,
+                       .poll = message.poll_descriptors});
 }
 
 /// RELOADING=1. In answer to our signal it must be younger than the signal.

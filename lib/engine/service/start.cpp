@@ -22,7 +22,9 @@ constexpr Duration kIdleWait = std::chrono::seconds(5);
 void ServiceMachine::begin(MachineContext& c, std::uint32_t leftovers) {
   const std::uint32_t restarts = counts_restarts_ ? status_.restarts : 0;
   const ServiceState state = status_.state;
+  const std::uint32_t stored = status_.stored_descriptors;
   status_ = ServiceStatus{};
+  status_.stored_descriptors = stored;
   status_.state = state;
   status_.restarts = restarts;
   status_.watchdog_interval = watchdog_interval(c.settings());

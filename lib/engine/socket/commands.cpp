@@ -20,14 +20,18 @@ void SocketMachine::spawn(MachineContext& c, Directive list, std::uint32_t index
                      .in_flight = true,
                      .ignore_failure = command.ignore_failure};
   tree_empty_ = false;
+  c.emit(spawn_effect(c));
+}
+
+Spawn SocketMachine::spawn_effect(MachineContext& c) const {
   Spawn effect;
   effect.spawn = control_.spawn;
   effect.unit = c.id();
   effect.role = ProcessRole::control;
-  effect.list = list;
-  effect.index = index;
+  effect.list = control_.list;
+  effect.index = control_.index;
   effect.invocation = c.invocation();
-  c.emit(std::move(effect));
+  return effect;
 }
 
 /// Runs the first command of a list in `state`; false, and nothing done, if there is none or an

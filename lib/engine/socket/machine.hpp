@@ -76,6 +76,9 @@ class SocketMachine final : public Machine {
   void settings_replaced(MachineContext& context) override;
   void triggered_changed(MachineContext& context, UnitId triggered) override;
   void unit_loaded(MachineContext& context, UnitId loaded) override;
+  void save(Saver& to) const override;
+  void load(Loader& from) override;
+  void resume(MachineContext& context) override;
   [[nodiscard]] const SocketStatus* socket_status() const override { return &status_; }
 
  private:
@@ -113,7 +116,16 @@ class SocketMachine final : public Machine {
   void timed_out(MachineContext& c);
   void enter_dead(MachineContext& c);
 
+  // record.cpp: outliving the process
+  struct Instance {
+    std::string source;
+    std::string unit;
+  };
+  template <typename Archive, typename Self>
+  static void each_field(Archive& archive, Self& self);
+
   // commands.cpp
+  [[nodiscard]] Spawn spawn_effect(MachineContext& c) const;
   void spawn(MachineContext& c, unit::Directive list, std::uint32_t index);
   bool run_list(MachineContext& c, unit::Directive list, SocketState state);
   void control_event(MachineContext& c, const Event& event);
@@ -136,6 +148,7 @@ class SocketMachine final : public Machine {
   std::string_view ended_result_;  ///< and what came of it
   std::vector<std::pair<ProcessId, ExitStatus>> early_;
   std::vector<Connection> connections_;
+  std::vector<Instance> restored_;  ///< between load() and resume()
   RateLimit trigger_limit_;
   bool has_commands_ = false;
   bool tree_empty_ = true;

@@ -1,0 +1,119 @@
+#include "engine/record.hpp"
+
+#include "unit/directive.hpp"
+
+namespace pidward::engine {
+namespace {
+
+std::string escape(std::string_view text) {
+  std::string out;
+  for (const char letter : text) {
+    if (letter == '\n') {
+      out += "\\n";
+    } else if (letter == '\\') {
+      out += "\\\\";
+    } else {
+      out += letter;
+    }
+  }
+  return out;
+}
+
+std::string unescape(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\' || i + 1 == text.size()) {
+      out += text[i];
+    } else {
+      ++i;
+      out += text[i] == 'n' ? '\n' : text[i];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+void Saver::put(std::string_view key, std::string_view value) {
+  out_ += prefix_;
+  out_ += key;
+  out_ += '=';
+  out_ += value;
+  out_ += '\n';
+}
+
+void Saver::now(std::string_view key, const Now& value) {
+  time(std::string(key) + ".mono", value.mono);
+  number(std::string(key) + ".wall", value.wall.time_since_epoch().count());
+}
+
+void Saver::text(std::string_view key, const std::string& value) {
+  if (!value.empty()) put(key, escape(value));
+}
+
+void Saver::directive(std::string_view key, const unit::Directive& value) {
+  const std::string_view name = unit::row(value).name;
+  // Only lists of commands are ever named.
+  if (name.starts_with("Exec")) put(key, name);
+}
+
+void Saver::status(std::string_view key, const ExitStatus& value) {
+  choice(std::string(key) + ".kind", value.kind, ExitStatus::Kind::dumped);
+  number(std::string(key) + ".code", value.code);
+}
+
+Loader::Loader(std::string_view text, ProcessMap processes) : processes_(std::move(processes)) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::size_t equals = line.find('=');
+    if (equals == std::string_view::npos) {
+      good_ = false;
+      continue;
+    }
+    values_.insert_or_assign(std::string(line.substr(0, equals)),
+                             unescape(line.substr(equals + 1)));
+  }
+}
+
+const std::string* Loader::find(std::string_view key) const {
+  const auto found = values_.find(prefix_ + std::string(key));
+  return found == values_.end() ? nullptr : &found->second;
+}
+
+void Loader::now(std::string_view key, Now& value) {
+  time(std::string(key) + ".mono", value.mono);
+  Duration::rep wall = value.wall.time_since_epoch().count();
+  number(std::string(key) + ".wall", wall);
+  value.wall = WallTime(Duration(wall));
+}
+
+void Loader::text(std::string_view key, std::string& value) {
+  if (const std::string* found = find(key)) value = *found;
+}
+
+void Loader::directive(std::string_view key, unit::Directive& value) {
+  const std::string* found = find(key);
+  if (found == nullptr) return;
+  if (!found->starts_with("Exec")) good_ = false;
+  for (std::size_t i = 0; good_ && i < static_cast<std::size_t>(unit::Directive::count_); ++i) {
+    const auto candidate = static_cast<unit::Directive>(i);
+    if (unit::row(candidate).name != *found) continue;
+    value = candidate;
+    return;
+  }
+  good_ = false;
+}
+
+void Loader::process(std::string_view key, ProcessId& value) {
+  id(key, value);
+  if (value && processes_) value = processes_(value);
+}
+
+void Loader::status(std::string_view key, ExitStatus& value) {
+  choice(std::string(key) + ".kind", value.kind, ExitStatus::Kind::dumped);
+  number(std::string(key) + ".code", value.code);
+}
+
+}  // namespace pidward::engine

@@ -1,0 +1,158 @@
+// A unit's state as text, for the file that outlives the daemon: one "key=value" a line, sorted by
+// nobody, defaults left out. Pure; where it is kept is the runtime's business.
+//
+// Both directions go through one list of fields per type: a function template that names each field
+// once, called with a Saver or a Loader. A key that is missing leaves its field as it is, a key
+// that nobody asks for is ignored, and a value that cannot be makes the record a bad one.
+#pragma once
+
+#include <charconv>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "engine/engine.hpp"
+
+namespace pidward::engine {
+
+/// The record of a service of which nothing is known but that it runs, and its main process.
+std::string record_of_running_service(ProcessId main, InvocationId invocation, Now now);
+
+class Saver {
+ public:
+  static constexpr bool kLoads = false;
+
+  template <typename T>
+  void number(std::string_view key, const T& value, T initial = {}) {
+    if (value == initial) return;
+    if constexpr (std::is_signed_v<T>) {
+      put(key, std::to_string(static_cast<std::int64_t>(value)));
+    } else {
+      put(key, std::to_string(static_cast<std::uint64_t>(value)));
+    }
+  }
+  template <typename T>
+  void choice(std::string_view key, const T& value, T /*last*/, T initial = {}) {
+    number(key, static_cast<std::uint32_t>(value), static_cast<std::uint32_t>(initial));
+  }
+  template <typename Id>
+  void id(std::string_view key, const Id& value) {
+    number(key, value.number());
+  }
+  void process(std::string_view key, const ProcessId& value) { id(key, value); }
+  void flag(std::string_view key, const bool& value, bool initial = false) {
+    if (value != initial) put(key, value ? "1" : "0");
+  }
+  void time(std::string_view key, const MonoTime& value, MonoTime initial = {}) {
+    if (value != initial) put(key, std::to_string(value.time_since_epoch().count()));
+  }
+  void span(std::string_view key, const Duration& value) { number(key, value.count()); }
+  void now(std::string_view key, const Now& value);
+  void text(std::string_view key, const std::string& value);
+  void directive(std::string_view key, const unit::Directive& value);
+  void status(std::string_view key, const ExitStatus& value);
+  /// A list: `each(archive, element)` names its fields; keys get the element's number in front.
+  template <typename T, typename Each>
+  void list(std::string_view key, const std::vector<T>& values, Each each) {
+    number(key, values.size());
+    const std::string outer = prefix_;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      prefix_ = outer + std::string(key) + std::to_string(i) + ".";
+      each(*this, const_cast<T&>(values[i]));  // NOLINT: the field lists serve both directions
+    }
+    prefix_ = outer;
+  }
+  [[nodiscard]] std::string take() { return std::move(out_); }
+
+ private:
+  void put(std::string_view key, std::string_view value);
+  std::string prefix_;
+  std::string out_;
+};
+
+class Loader {
+ public:
+  static constexpr bool kLoads = true;
+
+  explicit Loader(std::string_view text, ProcessMap processes = {});
+  /// Every value that was asked for could be understood.
+  [[nodiscard]] bool is_good() const { return good_; }
+
+  template <typename T>
+  void number(std::string_view key, T& value, T /*initial*/ = {}) {
+    const std::string* found = find(key);
+    if (found == nullptr) return;
+    T parsed{};
+    const auto [end, error] = std::from_chars(found->data(), found->data() + found->size(), parsed);
+    if (error != std::errc() || end != found->data() + found->size()) {
+      good_ = false;
+    } else {
+      value = parsed;
+    }
+  }
+  template <typename T>
+  void choice(std::string_view key, T& value, T last, T /*initial*/ = {}) {
+    auto raw = static_cast<std::uint32_t>(value);
+    number(key, raw);
+    if (raw > static_cast<std::uint32_t>(last)) {
+      good_ = false;
+    } else {
+      value = static_cast<T>(raw);
+    }
+  }
+  template <typename Id>
+  void id(std::string_view key, Id& value) {
+    typename Id::number_type raw = value.number();
+    number(key, raw);
+    value = Id(raw);
+  }
+  void process(std::string_view key, ProcessId& value);
+  void flag(std::string_view key, bool& value, bool /*initial*/ = false) {
+    std::uint32_t raw = value ? 1 : 0;
+    number(key, raw);
+    value = raw != 0;
+  }
+  void time(std::string_view key, MonoTime& value, MonoTime /*initial*/ = {}) {
+    Duration::rep raw = value.time_since_epoch().count();
+    number(key, raw);
+    value = MonoTime(Duration(raw));
+  }
+  void span(std::string_view key, Duration& value) {
+    Duration::rep raw = value.count();
+    number(key, raw);
+    value = Duration(raw);
+  }
+  void now(std::string_view key, Now& value);
+  void text(std::string_view key, std::string& value);
+  void directive(std::string_view key, unit::Directive& value);
+  void status(std::string_view key, ExitStatus& value);
+  template <typename T, typename Each>
+  void list(std::string_view key, std::vector<T>& values, Each each) {
+    constexpr std::size_t kMost = 4096;
+    std::size_t count = 0;
+    number(key, count);
+    if (count > kMost) {
+      good_ = false;
+      return;
+    }
+    const std::string outer = prefix_;
+    values.assign(count, T());
+    for (std::size_t i = 0; i < count; ++i) {
+      prefix_ = outer + std::string(key) + std::to_string(i) + ".";
+      each(*this, values[i]);
+    }
+    prefix_ = outer;
+  }
+
+ private:
+  [[nodiscard]] const std::string* find(std::string_view key) const;
+  std::map<std::string, std::string, std::less<>> values_;
+  ProcessMap processes_;
+  std::string prefix_;
+  bool good_ = true;
+};
+
+}  // namespace pidward::engine

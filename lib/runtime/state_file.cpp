@@ -1,0 +1,181 @@
+#include "runtime/state_file.hpp"
+
+#include <array>
+#include <charconv>
+#include <cstdio>
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <unistd.h>
+
+namespace pidward::runtime {
+namespace {
+
+constexpr std::string_view kMagic = "pidward-state";
+constexpr std::string_view kVersion = "1";
+constexpr std::size_t kLargest = 256U << 20U;
+
+constexpr std::array<std::uint32_t, 256> make_crc_table() {
+  constexpr std::uint32_t kPolynomial = 0xedb88320U;
+  std::array<std::uint32_t, 256> table{};
+  for (std::uint32_t i = 0; i < table.size(); ++i) {
+    std::uint32_t value = i;
+    for (int bit = 0; bit < 8; ++bit) {
+      value = (value & 1U) != 0 ? (value >> 1U) ^ kPolynomial : value >> 1U;
+    }
+    table[i] = value;
+  }
+  return table;
+}
+constexpr std::array<std::uint32_t, 256> kCrcTable = make_crc_table();
+
+/// The text up to `end`, taken off the front together with it; nothing when `end` does not come.
+std::optional<std::string_view> take_until(std::string_view& text, char end) {
+  const std::size_t at = text.find(end);
+  if (at == std::string_view::npos) return std::nullopt;
+  const std::string_view taken = text.substr(0, at);
+  text.remove_prefix(at + 1);
+  return taken;
+}
+
+template <typename Number>
+std::optional<Number> number_of(std::string_view text, int base = 10) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+/// `length` bytes and the line end after them.
+std::optional<std::string_view> take_block(std::string_view& text, std::size_t length) {
+  if (length >= text.size() || text[length] != '\n') return std::nullopt;
+  const std::string_view block = text.substr(0, length);
+  text.remove_prefix(length + 1);
+  return block;
+}
+
+/// The entries of one batch whose checksum was right: a payload that cannot be read was written so.
+bool apply(std::string_view payload, StateEntries& entries) {
+  while (!payload.empty()) {
+    const auto key = take_until(payload, '\t');
+    const auto length = key ? take_until(payload, '\n') : std::nullopt;
+    if (!length) return false;
+    if (*length == "-") {
+      if (const auto found = entries.find(*key); found != entries.end()) entries.erase(found);
+      continue;
+    }
+    const auto size = number_of<std::size_t>(*length);
+    const auto text = size ? take_block(payload, *size) : std::nullopt;
+    if (!text) return false;
+    entries.insert_or_assign(std::string(*key), std::string(*text));
+  }
+  return true;
+}
+
+std::optional<std::string_view> take_batch(std::string_view& text) {
+  constexpr std::string_view kBatch = "batch ";
+  if (!text.starts_with(kBatch)) return std::nullopt;
+  text.remove_prefix(kBatch.size());
+  const auto length = take_until(text, ' ');
+  const auto sum = length ? take_until(text, '\n') : std::nullopt;
+  if (!sum) return std::nullopt;
+  const auto size = number_of<std::size_t>(*length);
+  const auto expected = number_of<std::uint32_t>(*sum, 16);
+  if (!size || !expected) return std::nullopt;
+  const auto payload = take_block(text, *size);
+  if (!payload || crc32(*payload) != *expected) return std::nullopt;
+  return payload;
+}
+
+std::string header(std::string_view boot_id) {
+  return fmt::format("{} {} {}\n", kMagic, kVersion, boot_id);
+}
+
+}  // namespace
+
+std::uint32_t crc32(std::string_view bytes) {
+  std::uint32_t sum = ~0U;
+  for (const char byte : bytes) {
+    sum = (sum >> 8U) ^ kCrcTable[(sum ^ static_cast<unsigned char>(byte)) & 0xffU];
+  }
+  return ~sum;
+}
+
+void StateBatch::set(std::string_view key, std::string_view text) {
+  payload_ += fmt::format("{}\t{}\n", key, text.size());
+  payload_ += text;
+  payload_ += '\n';
+}
+
+void StateBatch::remove(std::string_view key) {
+  payload_ += fmt::format("{}\t-\n", key);
+}
+
+std::string StateBatch::framed() const {
+  std::string text = fmt::format("batch {} {:08x}\n", payload_.size(), crc32(payload_));
+  text += payload_;
+  text += '\n';
+  return text;
+}
+
+Result<StateContents> parse_state(std::string_view text, std::string_view boot_id) {
+  const std::string_view whole = text;
+  const auto magic = take_until(text, ' ');
+  if (!magic || *magic != kMagic) return Error(Errc::syntax, "It is no state file of pidward's");
+  const auto version = take_until(text, ' ');
+  if (!version || *version != kVersion) {
+    return Error(Errc::not_supported,
+                 fmt::format("It is of version {}, and this pidward knows version {}",
+                             version ? version->substr(0, 16) : "?", kVersion));
+  }
+  const auto boot = take_until(text, '\n');
+  if (!boot || *boot != boot_id) return Error(Errc::invalid_argument, "It is of another boot");
+  StateContents contents;
+  while (!text.empty()) {
+    const std::size_t offset = whole.size() - text.size();
+    const auto payload = take_batch(text);
+    if (payload && apply(*payload, contents.entries)) continue;
+    contents.damage = fmt::format("It is damaged at byte {} of {}", offset, whole.size());
+    break;
+  }
+  return contents;
+}
+
+Result<StateContents> read_state(const std::string& path, std::string_view boot_id) {
+  PIDWARD_TRY(const std::string text, sys::read_file(path, kLargest));
+  return parse_state(text, boot_id);
+}
+
+Status StateFile::rewrite(const StateEntries& entries) {
+  const std::string beside = path_ + ".new";
+  PIDWARD_TRY(sys::Fd fd,
+              sys::open_path(beside, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0600));
+  StateBatch batch;
+  for (const auto& [key, text] : entries) batch.set(key, text);
+  std::string text = header(boot_id_);
+  if (!batch.empty()) text += batch.framed();
+  Status written = sys::write_all(fd.get(), text);
+  if (written && ::rename(beside.c_str(), path_.c_str()) != 0) {
+    written = Error::from_errno(errno, fmt::format("Cannot move {} into place", beside));
+  }
+  if (!written) {
+    ::unlink(beside.c_str());
+    return written;
+  }
+  fd_ = std::move(fd);
+  size_ = text.size();
+  return {};
+}
+
+Status StateFile::append(const StateBatch& batch) {
+  if (!fd_) return Error(Errc::failed, "There is no state file");
+  const std::string text = batch.framed();
+  if (Status written = sys::write_all(fd_.get(), text); !written) {
+    if (::ftruncate(fd_.get(), static_cast<off_t>(size_)) != 0) fd_.reset();
+    return written;
+  }
+  size_ += text.size();
+  return {};
+}
+
+}  // namespace pidward::runtime

@@ -1,0 +1,77 @@
+// The file that outlives the daemon: a map from keys to texts, kept as a journal.
+//
+//   pidward-state 1 BOOT-ID\n          what it is, which version, of which boot
+//   batch LENGTH CRC32\n PAYLOAD\n     any number of times
+//
+// A batch is one write(2) and holds whole entries: "KEY\tLENGTH\nTEXT\n" sets a key, "KEY\t-\n"
+// removes it. A batch counts as a whole or not at all, and nothing counts after the first that is
+// not whole: that is where the last daemon died. When the journal has grown to several times what
+// it says, it is written anew beside itself and moved into place. Nothing is synced: the file is on
+// a file system that ends with the boot, and so does its use.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "sys/fd.hpp"
+
+namespace pidward::runtime {
+
+using StateEntries = std::map<std::string, std::string, std::less<>>;
+
+/// What could be read of a state file.
+struct StateContents {
+  StateEntries entries;
+  /// Where reading stopped and why, when that was not at the end of the file.
+  std::string damage;
+};
+
+/// Reads a state file. Errors: it cannot be read (not_found when there is none), it is no state
+/// file, of another version, or of another boot.
+Result<StateContents> read_state(const std::string& path, std::string_view boot_id);
+/// The same for text that was read already. Pure.
+Result<StateContents> parse_state(std::string_view text, std::string_view boot_id);
+
+/// One set of changes that count together.
+class StateBatch {
+ public:
+  void set(std::string_view key, std::string_view text);
+  void remove(std::string_view key);
+  [[nodiscard]] bool empty() const { return payload_.empty(); }
+  /// With its header, as it goes into the file.
+  [[nodiscard]] std::string framed() const;
+
+ private:
+  std::string payload_;
+};
+
+class StateFile {
+ public:
+  StateFile(std::string path, std::string boot_id)
+      : path_(std::move(path)), boot_id_(std::move(boot_id)) {}
+
+  /// Makes the file anew with these entries. Errors leave the old file as it is.
+  Status rewrite(const StateEntries& entries);
+  /// Adds one batch. After an error (a full file system) the file ends where it did before, and
+  /// says what it said.
+  Status append(const StateBatch& batch);
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const std::string& boot_id() const { return boot_id_; }
+
+ private:
+  std::string path_;
+  std::string boot_id_;
+  sys::Fd fd_;
+  std::uint64_t size_ = 0;
+};
+
+/// CRC-32 as in IEEE 802.3.
+std::uint32_t crc32(std::string_view bytes);
+
+}  // namespace pidward::runtime

@@ -1,0 +1,221 @@
+#include "runtime/state_keeper.hpp"
+
+#include <charconv>
+#include <functional>
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include "runtime/reopen.hpp"
+#include "sys/proc.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+constexpr std::string_view kProcess = "process ";
+constexpr std::uint64_t kSlack = 256U << 10U;  ///< a journal up to this size is left as it is
+
+std::string unit_key(std::string_view name) {
+  return fmt::format("unit {}", name);
+}
+
+std::string process_key(ProcessId id) {
+  return fmt::format("{}{}", kProcess, id.number());
+}
+
+template <typename Number>
+bool read_number(std::string_view text, Number& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+}  // namespace
+
+std::string format_process(const ProcessRecord& record) {
+  return fmt::format("unit={}\nrole={}\nspawn={}\nhandle={}\npid={}\nstart={}", record.unit,
+                     static_cast<unsigned>(record.role), record.spawn.number(), record.handle,
+                     record.pid, record.start_ticks);
+}
+
+std::optional<ProcessRecord> parse_process(std::string_view key, std::string_view text) {
+  ProcessRecord record;
+  std::uint64_t id = 0;
+  if (!key.starts_with(kProcess) || !read_number(key.substr(kProcess.size()), id) || id == 0) {
+    return std::nullopt;
+  }
+  record.id = ProcessId(id);
+  unsigned role = 0;
+  std::uint64_t spawn = 0;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::size_t equals = line.find('=');
+    if (equals == std::string_view::npos) return std::nullopt;
+    const std::string_view name = line.substr(0, equals);
+    const std::string_view value = line.substr(equals + 1);
+    bool good = true;
+    if (name == "unit") record.unit = value;
+    if (name == "handle") record.handle = value;
+    if (name == "role") good = read_number(value, role);
+    if (name == "spawn") good = read_number(value, spawn);
+    if (name == "pid") good = read_number(value, record.pid);
+    if (name == "start") good = read_number(value, record.start_ticks);
+    if (!good) return std::nullopt;
+  }
+  if (role > static_cast<unsigned>(process::Role::foreign)) return std::nullopt;
+  record.role = static_cast<process::Role>(role);
+  record.spawn = SpawnId(spawn);
+  return record;
+}
+
+StateKeeper::StateKeeper(Core& core, std::string boot_id)
+    : core_(core), file_(core.config.runtime_directory + "/state", std::move(boot_id)) {}
+
+StateEntries StateKeeper::take_over(bool& whole) {
+  auto contents = read_state(file_.path(), file_.boot_id());
+  whole = contents && contents->damage.empty();
+  if (whole) return std::move(contents->entries);
+  if (!contents && contents.error().sys_errno() == ENOENT) return {};
+  const std::string why = contents ? contents->damage : contents.error().to_string();
+  const std::string aside = file_.path() + ".bad";
+  const bool kept = ::rename(file_.path().c_str(), aside.c_str()) == 0;
+  log(LogLevel::warning,
+      fmt::format("The state of the last pidward, {}, cannot be used{}: {}; {}", file_.path(),
+                  contents ? " as a whole" : "", why,
+                  kept ? "set aside as " + aside : "and cannot be set aside either"));
+  if (!contents) return {};
+  // What was written before the damage is true still, only not the latest.
+  return std::move(contents->entries);
+}
+
+void StateKeeper::begin(const StateEntries& other) {
+  others_ = other;
+  open_ = true;
+  if (Status made = file_.rewrite(everything()); !made) {
+    behind_ = true;
+    log(LogLevel::error,
+        fmt::format("The state is not kept: {}; should pidward die now, what it supervises is "
+                    "found again by control group and file handle only",
+                    made.error().to_string()));
+  }
+}
+
+void StateKeeper::remove() {
+  open_ = false;
+  ::unlink(file_.path().c_str());
+}
+
+StateEntries StateKeeper::everything() const {
+  StateEntries entries = others_;
+  for (const UnitId unit : core_.engine.units()) {
+    std::string text = core_.engine.record(unit);
+    if (text.empty()) continue;
+    entries.insert_or_assign(unit_key(core_.engine.spec(unit)->name.str()), std::move(text));
+  }
+  return entries;
+}
+
+void StateKeeper::note_unit(UnitId unit) {
+  const auto spec = core_.engine.spec(unit);
+  if (!spec) return unit_removed(unit);
+  std::string text = core_.engine.record(unit);
+  const std::size_t hash = std::hash<std::string>{}(text);
+  const auto known = units_.find(unit);
+  if (known == units_.end() ? text.empty() : known->second.second == hash) return;
+  const std::string key = unit_key(spec->name.str());
+  units_.insert_or_assign(unit, std::pair(spec->name.str(), hash));
+  text.empty() ? batch_.remove(key) : batch_.set(key, text);
+}
+
+void StateKeeper::unit_removed(UnitId unit) {
+  const auto known = units_.extract(unit);
+  if (!known.empty()) batch_.remove(unit_key(known.mapped().first));
+}
+
+void StateKeeper::engine_changed(const engine::Effects& effects, const engine::Event* event) {
+  if (!open_) return;
+  const auto about = [this](const auto& what) {
+    if constexpr (requires { what.unit; }) {
+      changed_.insert(what.unit);
+    } else if constexpr (requires { what.job; }) {
+      if (const auto job = core_.engine.job(what.job)) changed_.insert(job->unit);
+    }
+  };
+  if (event != nullptr) std::visit(about, *event);
+  for (const engine::Effect& effect : effects) std::visit(about, effect);
+  for (const UnitId unit : changed_) note_unit(unit);
+  changed_.clear();
+  write();
+}
+
+void StateKeeper::all_changed() {
+  if (!open_) return;
+  for (const UnitId unit : core_.engine.units()) note_unit(unit);
+  write();
+}
+
+ProcessRecord StateKeeper::describe(const process::ProcessHandle& handle, UnitId unit,
+                                    process::Role role, SpawnId spawn) const {
+  ProcessRecord record;
+  record.id = handle->id();
+  if (const auto spec = core_.engine.spec(unit)) record.unit = spec->name.str();
+  record.role = role;
+  record.spawn = spawn;
+  record.pid = handle->pid();
+  if (core_.features.has(sys::Feature::pidfs_handles)) {
+    if (const auto found = handle->pidfd().handle()) record.handle = found->to_string();
+  } else if (const auto stat = sys::stat_of(handle->pidfd())) {
+    record.start_ticks = stat->start_ticks;
+  }
+  return record;
+}
+
+void StateKeeper::process_added(const process::ProcessHandle& handle, UnitId unit,
+                                process::Role role, SpawnId spawn) {
+  if (!open_) return;
+  const ProcessRecord record = describe(handle, unit, role, spawn);
+  if (core_.features.has(sys::Feature::pidfs_xattrs)) {
+    write_label(handle->pidfd(), {record.unit, role, core_.engine.status(unit).invocation});
+  }
+  set(process_key(record.id), format_process(record));
+  write();
+}
+
+void StateKeeper::process_gone(ProcessId process) {
+  if (open_) remove_entry(process_key(process));
+}
+
+void StateKeeper::set(const std::string& key, std::string text) {
+  batch_.set(key, text);
+  others_.insert_or_assign(key, std::move(text));
+}
+
+void StateKeeper::remove_entry(const std::string& key) {
+  if (others_.erase(key) > 0) batch_.remove(key);
+}
+
+void StateKeeper::flush() {
+  write();
+}
+
+void StateKeeper::write() {
+  if (!open_ || (batch_.empty() && !behind_)) return;
+  const StateBatch batch = std::exchange(batch_, {});
+  // The journal has outgrown what it says several times over, or lacks something: begin it anew.
+  constexpr std::uint64_t kPerUnit = 4096;
+  const std::uint64_t enough = kSlack + kPerUnit * (units_.size() + others_.size());
+  if (behind_ || file_.size() > enough) {
+    if (Status made = file_.rewrite(everything()); made) {
+      if (std::exchange(behind_, false)) log(LogLevel::notice, "The state is kept again");
+      return;
+    }
+    if (behind_) return;
+  }
+  if (Status written = file_.append(batch); !written) {
+    behind_ = true;
+    log(LogLevel::error, fmt::format("The state is not kept: {}", written.error().to_string()));
+  }
+}
+
+}  // namespace pidward::runtime

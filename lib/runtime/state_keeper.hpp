@@ -1,0 +1,78 @@
+// What the next daemon must know, written before this one acts on it: a record for each unit that
+// is or was up, one for each process, one for each descriptor that is kept for us elsewhere.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "runtime/core.hpp"
+#include "runtime/state_file.hpp"
+
+namespace pidward::runtime {
+
+/// A process as the last daemon knew it.
+struct ProcessRecord {
+  ProcessId id;
+  std::string unit;  ///< its name; empty: of no unit
+  process::Role role = process::Role::other;
+  SpawnId spawn;       ///< none: it was found, not started
+  std::string handle;  ///< pidfs file handle, or empty
+  pid_t pid = 0;
+  std::uint64_t start_ticks = 0;  ///< with `pid`: who it is, where there are no handles
+};
+
+class StateKeeper {
+ public:
+  /// Keeps RUNTIME_DIRECTORY/state.
+  StateKeeper(Core& core, std::string boot_id);
+
+  /// What the last daemon left. A file that cannot be used is set aside, said in the log, and
+  /// nothing comes of it. `whole`: there was one, and all of it could be read.
+  [[nodiscard]] StateEntries take_over(bool& whole);
+  /// Makes the file anew; from here on changes are kept.
+  void begin(const StateEntries& other);
+  /// In order: nothing is to be known after us.
+  void remove();
+
+  /// The engine changed: writes the records of all units these effects (and this event) are about,
+  /// if they changed. Call it before the effects are carried out.
+  void engine_changed(const engine::Effects& effects, const engine::Event* event);
+  /// Everything, whether or not it seems to have changed.
+  void all_changed();
+  /// What is kept of a process.
+  [[nodiscard]] ProcessRecord describe(const process::ProcessHandle& handle, UnitId unit,
+                                       process::Role role, SpawnId spawn) const;
+  /// A process came to be known; written at once.
+  void process_added(const process::ProcessHandle& handle, UnitId unit, process::Role role,
+                     SpawnId spawn);
+  /// It ended, or is of no interest any more; goes with the next change.
+  void process_gone(ProcessId process);
+  /// Other entries: "fd NAME", "manager". Go with the next change.
+  void set(const std::string& key, std::string text);
+  void remove_entry(const std::string& key);
+  void flush();
+
+ private:
+  void note_unit(UnitId unit);
+  void unit_removed(UnitId unit);
+  void write();
+  [[nodiscard]] StateEntries everything() const;
+
+  Core& core_;
+  StateFile file_;
+  bool open_ = false;
+  bool behind_ = false;  ///< something could not be written
+  std::unordered_map<UnitId, std::pair<std::string, std::size_t>> units_;  ///< name, hash written
+  std::unordered_set<UnitId> changed_;
+  StateEntries others_;  ///< all but units
+  StateBatch batch_;
+};
+
+/// The text of an entry "process ID", and back.
+std::string format_process(const ProcessRecord& record);
+std::optional<ProcessRecord> parse_process(std::string_view key, std::string_view text);
+
+}  // namespace pidward::runtime

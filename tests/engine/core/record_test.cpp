@@ -1,0 +1,202 @@
+// Units as text, and going on in another engine.
+#include "engine/record.hpp"
+
+#include "engine/core/harness.hpp"
+
+namespace pidward::engine::testing {
+namespace {
+
+class RecordTest : public EngineTest {
+ protected:
+  /// What the engine would leave behind now.
+  std::vector<UnitRecord> records() {
+    std::vector<UnitRecord> all;
+    for (const UnitId unit : engine_.units()) {
+      std::string text = engine_.record(unit);
+      if (!text.empty()) all.push_back({engine_.spec(unit)->name, std::move(text)});
+    }
+    return all;
+  }
+  /// The next engine, and what it wants done.
+  struct Next {
+    Engine engine{EngineConfig{}};
+    Effects effects;
+    std::vector<unit::UnitName> bad;
+    template <typename T>
+    [[nodiscard]] std::vector<T> all() const {
+      std::vector<T> found;
+      for (const Effect& effect : effects) {
+        if (const auto* one = std::get_if<T>(&effect)) found.push_back(*one);
+      }
+      return found;
+    }
+    UnitStatus status(std::string_view name) { return engine.status(*engine.find(named(name))); }
+  };
+  std::unique_ptr<Next> restore(const std::vector<UnitRecord>& from, const ProcessMap& map = {}) {
+    auto next = std::make_unique<Next>();
+    std::vector<unit::UnitSpecPtr> specs;
+    for (const UnitId unit : engine_.units()) specs.push_back(engine_.spec(unit));
+    next->engine.add(specs, now_, next->effects);
+    next->effects.clear();
+    next->bad = next->engine.restore(from, map, now_, next->effects);
+    return next;
+  }
+};
+
+TEST_F(RecordTest, AUnitThatWasNeverTouchedHasNone) {
+  add({SpecBuilder("a.service"), SpecBuilder("b.socket"), SpecBuilder("c.target")});
+  EXPECT_TRUE(records().empty());
+}
+
+TEST_F(RecordTest, ARunningServiceGoesOnAndIsNotStartedAgain) {
+  add({SpecBuilder("a.service").with(Dependency::Wants, "b.target"), SpecBuilder("b.target")});
+  start("a.service");
+  const UnitStatus before = engine_.status(id("a.service"));
+  auto next = restore(records());
+  EXPECT_TRUE(next->bad.empty());
+  const UnitStatus after = next->status("a.service");
+  EXPECT_EQ(after.active, ActiveState::active);
+  EXPECT_EQ(after.service->main, before.service->main);
+  EXPECT_EQ(after.invocation, before.invocation);
+  EXPECT_EQ(after.active_enter, before.active_enter);
+  EXPECT_EQ(after.start_tries_left, before.start_tries_left);
+  EXPECT_EQ(next->status("b.target").active, ActiveState::active);
+  EXPECT_TRUE(next->all<Spawn>().empty());
+}
+
+TEST_F(RecordTest, ItsEndIsThenTheEndOfTheService) {
+  add({SpecBuilder("a.service")
+           .set(Directive::Restart, static_cast<std::int64_t>(unit::RestartPolicy::always))});
+  start("a.service");
+  auto next = restore(records());
+  const UnitStatus status = next->status("a.service");
+  next->effects.clear();
+  next->engine.handle(ProcessExited{status.id, status.service->main, {}}, now_, next->effects);
+  next->engine.handle(UnitEmpty{status.id}, now_, next->effects);
+  EXPECT_EQ(next->status("a.service").service->state, ServiceState::auto_restart);
+  EXPECT_EQ(next->all<ArmTimer>().back().kind, TimerKind::restart);
+}
+
+TEST_F(RecordTest, ASpawnWithoutAnswerIsAskedForAgainUnderItsNumber) {
+  Effects first;
+  add({SpecBuilder("a.service")});
+  static_cast<void>(engine_.request({named("a.service")}, now_, first));
+  Effects second;
+  engine_.handle(StartPrepared{id("a.service")}, now_, second);
+  SpawnId asked;
+  for (const Effect& effect : second) {
+    if (const auto* spawn = std::get_if<Spawn>(&effect)) asked = spawn->spawn;
+  }
+  ASSERT_TRUE(asked);
+  auto next = restore(records());
+  ASSERT_EQ(next->all<Spawn>().size(), 1U);
+  EXPECT_EQ(next->all<Spawn>()[0].spawn, asked);
+  EXPECT_EQ(next->all<Spawn>()[0].invocation, engine_.status(id("a.service")).invocation);
+  next->engine.handle(Spawned{asked, ProcessId(7)}, now_, next->effects);
+  EXPECT_EQ(next->status("a.service").active, ActiveState::active);
+  EXPECT_FALSE(next->status("a.service").job);
+  EXPECT_EQ(next->status("a.service").service->commands.size(), 0U);
+}
+
+TEST_F(RecordTest, APreparationWithoutAnswerIsAskedForAgain) {
+  answers_prepare_ = false;
+  add({SpecBuilder("a.service")});
+  const JobId job = start("a.service");
+  auto next = restore(records());
+  ASSERT_EQ(next->all<PrepareStart>().size(), 1U);
+  next->engine.handle(StartPrepared{next->status("a.service").id}, now_, next->effects);
+  EXPECT_EQ(next->all<Spawn>().size(), 1U);
+  EXPECT_EQ(next->status("a.service").job, job);
+}
+
+TEST_F(RecordTest, JobsKeepTheirNumbersAndTheirOrder) {
+  add({SpecBuilder("a.service").type(ServiceType::notify),
+       SpecBuilder("b.service")
+           .with(Dependency::Requires, "a.service")
+           .with(Dependency::After, "a.service")});
+  const JobId job = start("b.service");
+  auto next = restore(records());
+  EXPECT_EQ(next->status("b.service").job, job);
+  EXPECT_EQ(next->all<JobAdded>().size(), 2U);
+  EXPECT_TRUE(next->all<Spawn>().empty());
+  Notified ready{
+      next->status("a.service").id, next->status("a.service").service->main, ProcessRole::main, {}};
+  ready.message.ready = true;
+  next->engine.handle(ready, now_, next->effects);
+  EXPECT_EQ(next->all<PrepareStart>().size(), 1U);
+}
+
+TEST_F(RecordTest, TimersKeepTheirDeadlines) {
+  add({SpecBuilder("a.service")
+           .type(ServiceType::notify)
+           .set(Directive::TimeoutStartSec, Duration(std::chrono::seconds(20)))});
+  start("a.service");
+  const MonoTime deadline = now_.mono + std::chrono::seconds(20);
+  now_.mono += std::chrono::seconds(7);
+  auto next = restore(records());
+  const auto timers = next->all<ArmTimer>();
+  ASSERT_EQ(timers.size(), 1U);
+  EXPECT_EQ(timers[0].kind, TimerKind::operation);
+  EXPECT_EQ(timers[0].at, deadline);
+}
+
+TEST_F(RecordTest, AStopGoesOnWithItsSignal) {
+  obedient_ = false;
+  add({SpecBuilder("a.service")});
+  start("a.service");
+  stop("a.service");
+  auto next = restore(records());
+  ASSERT_EQ(next->all<KillProcesses>().size(), 1U);
+  EXPECT_EQ(next->all<KillProcesses>()[0].signal, 15);
+  EXPECT_EQ(next->status("a.service").active, ActiveState::deactivating);
+}
+
+TEST_F(RecordTest, ProcessesThatAreCalledOtherwiseNowAreFollowed) {
+  add({SpecBuilder("a.service")});
+  start("a.service");
+  auto next = restore(records(), [](ProcessId old) { return ProcessId(old.number() + 100); });
+  EXPECT_EQ(next->status("a.service").service->main.number(),
+            engine_.status(id("a.service")).service->main.number() + 100);
+}
+
+TEST_F(RecordTest, AServiceOfWhichOnlyTheProcessIsKnownRuns) {
+  add({SpecBuilder("a.service")});
+  auto next = restore(
+      {{named("a.service"), record_of_running_service(ProcessId(9), InvocationId{}, now_)}});
+  EXPECT_TRUE(next->bad.empty());
+  EXPECT_EQ(next->status("a.service").active, ActiveState::active);
+  EXPECT_EQ(next->status("a.service").service->main, ProcessId(9));
+  EXPECT_TRUE(next->all<Spawn>().empty());
+}
+
+TEST_F(RecordTest, ARecordThatMakesNoSenseIsNamedAndLeftOut) {
+  add({SpecBuilder("a.service"), SpecBuilder("b.service")});
+  start("a.service");
+  auto all = records();
+  all[0].text += "phase=200\n";
+  all.push_back({named("none.service"), "phase=1\n"});
+  auto next = restore(all);
+  EXPECT_EQ(next->bad, (std::vector{named("a.service"), named("none.service")}));
+  EXPECT_EQ(next->status("a.service").active, ActiveState::inactive);
+}
+
+TEST_F(RecordTest, NoRecordWithOneByteChangedBreaksTheEngine) {
+  add({SpecBuilder("a.service").type(ServiceType::notify).reloadable()});
+  start("a.service");
+  const auto all = records();
+  ASSERT_EQ(all.size(), 1U);
+  for (std::size_t at = 0; at < all[0].text.size(); ++at) {
+    for (const char byte : {'\0', '\n', '=', '9', '-', 'x'}) {
+      auto damaged = all;
+      damaged[0].text[at] = byte;
+      auto next = restore(damaged);
+      const UnitStatus status = next->status("a.service");
+      ASSERT_NE(status.service, nullptr);
+      next->engine.handle(TimerFired{status.id, TimerKind::operation, 1}, now_, next->effects);
+      next->engine.handle(UnitEmpty{status.id}, now_, next->effects);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pidward::engine::testing

@@ -1,0 +1,129 @@
+// The journal that outlives the daemon: what is read is what was written, up to the first damage.
+#include "runtime/state_file.hpp"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+
+#include "support/temporary_directory.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+constexpr const char* kBoot = "01234567-89ab-cdef-0123-456789abcdef";
+
+class StateFileTest : public testing::Test {
+ protected:
+  std::string path() { return directory_.path("state"); }
+  StateContents read() {
+    auto contents = read_state(path(), kBoot);
+    EXPECT_TRUE(contents) << contents.error().to_string();
+    return contents ? *std::move(contents) : StateContents{};
+  }
+  test::TemporaryDirectory directory_;
+};
+
+TEST_F(StateFileTest, EntriesAreSetReplacedAndRemoved) {
+  StateFile file(path(), kBoot);
+  ASSERT_TRUE(file.rewrite({{"unit a", "1"}, {"unit b", ""}}));
+  StateBatch batch;
+  batch.set("unit a", "two\nlines\tand a tab");
+  batch.remove("unit b");
+  batch.set("unit c", std::string(100000, 'c'));
+  ASSERT_TRUE(file.append(batch));
+  const StateContents contents = read();
+  EXPECT_EQ(contents.damage, "");
+  EXPECT_EQ(contents.entries.size(), 2U);
+  EXPECT_EQ(contents.entries.at("unit a"), "two\nlines\tand a tab");
+  EXPECT_EQ(contents.entries.at("unit c").size(), 100000U);
+  EXPECT_EQ(std::filesystem::file_size(path()), file.size());
+}
+
+TEST_F(StateFileTest, ABatchCountsAsAWholeOrNotAtAll) {
+  StateFile file(path(), kBoot);
+  ASSERT_TRUE(file.rewrite({{"a", "old"}, {"b", "old"}}));
+  const std::uint64_t before = file.size();
+  StateBatch batch;
+  batch.set("a", "new");
+  batch.set("b", "new");
+  ASSERT_TRUE(file.append(batch));
+  const std::uint64_t whole = file.size();
+  for (std::uint64_t size = whole - 1; size > before; --size) {
+    std::filesystem::resize_file(path(), size);
+    const StateContents contents = read();
+    EXPECT_NE(contents.damage, "");
+    EXPECT_EQ(contents.entries.at("a"), "old") << size;
+    EXPECT_EQ(contents.entries.at("b"), "old") << size;
+  }
+}
+
+TEST_F(StateFileTest, DamageAtAnyByteIsNoticedAndNothingAfterItBelieved) {
+  StateFile file(path(), kBoot);
+  ASSERT_TRUE(file.rewrite({{"a", "1"}}));
+  for (const char* value : {"2", "3", "4"}) {
+    StateBatch batch;
+    batch.set("a", value);
+    ASSERT_TRUE(file.append(batch));
+  }
+  std::ifstream stream(path(), std::ios::binary);
+  const std::string good((std::istreambuf_iterator<char>(stream)), {});
+  ASSERT_EQ(parse_state(good, kBoot)->entries.at("a"), "4");
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    for (const unsigned char flip : {0x01U, 0x80U, 0xffU}) {
+      std::string bad = good;
+      bad[at] = static_cast<char>(static_cast<unsigned char>(bad[at]) ^ flip);
+      const auto contents = parse_state(bad, kBoot);
+      if (!contents) continue;
+      EXPECT_NE(contents->damage, "") << "byte " << at;
+    }
+    const auto cut = parse_state(std::string_view(good).substr(0, at), kBoot);
+    if (cut && cut->damage.empty()) {
+      // Between two batches: a state that was true once.
+      EXPECT_TRUE(cut->entries.empty() || cut->entries.contains("a"));
+    }
+  }
+}
+
+TEST_F(StateFileTest, OfAnotherBootOrVersionItIsRefusedWithASentence) {
+  ASSERT_TRUE(StateFile(path(), kBoot).rewrite({{"a", "1"}}));
+  EXPECT_EQ(read_state(path(), "another").error().message(), "It is of another boot");
+  EXPECT_NE(parse_state("pidward-state 2 x\n", "x").error().message().find("version 2"),
+            std::string::npos);
+  EXPECT_FALSE(parse_state("", kBoot));
+  EXPECT_FALSE(parse_state("#!/bin/sh\n", kBoot));
+  EXPECT_EQ(read_state(directory_.path("none"), kBoot).error().sys_errno(), ENOENT);
+}
+
+TEST_F(StateFileTest, AFullFileSystemLeavesWhatWasThere) {
+  const std::string mount = directory_.path("full");
+  std::filesystem::create_directory(mount);
+  if (::mount("tmpfs", mount.c_str(), "tmpfs", 0, "size=64k") != 0) {
+    GTEST_FAIL() << "a small file system is needed, and root to mount it";
+  }
+  {
+    StateFile file(mount + "/state", kBoot);
+    ASSERT_TRUE(file.rewrite({{"a", "1"}}));
+    StateBatch large;
+    large.set("b", std::string(200000, 'b'));
+    EXPECT_FALSE(file.append(large));
+    StateBatch small;
+    small.set("a", "2");
+    EXPECT_TRUE(file.append(small));
+    EXPECT_FALSE(file.rewrite({{"c", std::string(200000, 'c')}}));
+    const auto contents = read_state(mount + "/state", kBoot);
+    ASSERT_TRUE(contents);
+    EXPECT_EQ(contents->damage, "");
+    EXPECT_EQ(contents->entries.at("a"), "2");
+    EXPECT_EQ(contents->entries.size(), 1U);
+  }
+  ::umount2(mount.c_str(), MNT_DETACH);
+}
+
+TEST_F(StateFileTest, TheChecksumIsTheUsualOne) {
+  EXPECT_EQ(crc32("123456789"), 0xcbf43926U);
+}
+
+}  // namespace
+}  // namespace pidward::runtime
