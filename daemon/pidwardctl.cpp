@@ -68,6 +68,8 @@ constexpr Verb kVerbs[] = {
     {"get-default", ctl::run_default_target, "Show what is started at first"},
     {"set-default", ctl::run_default_target, "Change what is started at first"},
     {"daemon-reload", ctl::run_daemon_reload, "Read all unit files again"},
+    {"daemon-reexec", ctl::run_daemon_reexec, "Execute the daemon's program anew; services go on"},
+    {"state", ctl::run_state, "Show what the daemon keeps for the next one, without a daemon"},
     {"show-environment", ctl::run_environment, "Show the environment of the manager"},
     {"set-environment", ctl::run_environment, "Set variables in it"},
     {"unset-environment", ctl::run_environment, "Remove variables from it"},

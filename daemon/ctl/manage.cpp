@@ -1,4 +1,6 @@
 // The daemon itself: environment, reload, state, exit.
+#include <ctime>
+
 #include <fmt/core.h>
 
 #include "bus/object_path.hpp"
@@ -37,6 +39,21 @@ int run_daemon_reload(Session& session) {
   const bus::Data found = bus::read_data(in);
   if (!session.options().quiet) print_diagnostics(found, Told::all);
   return kSuccess;
+}
+
+int run_daemon_reexec(Session& session) {
+  const auto answer = session.client().manager("Reexecute");
+  if (answer) return kSuccess;
+  if (sd_bus_is_open(session.client().get()) > 0) return report(answer.error());
+  // It is there again as soon as it can be reached.
+  constexpr int kPatience = 600;
+  for (int i = 0; i < kPatience; ++i) {
+    if (bus::Client::connect(session.options().place)) return kSuccess;
+    const timespec nap{0, 100'000'000};
+    ::nanosleep(&nap, nullptr);
+  }
+  complain("pidward did not come back; see its log");
+  return kFailure;
 }
 
 int run_is_system_running(Session& session) {

@@ -38,6 +38,8 @@ int run_default_target(Session& session);  ///< get-default, set-default
 
 int run_environment(Session& session);
 int run_daemon_reload(Session& session);
+int run_daemon_reexec(Session& session);
+int run_state(Session& session);
 int run_is_system_running(Session& session);
 int run_exit(Session& session);
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "engine/engine.hpp"
@@ -154,5 +155,13 @@ class Loader {
   std::string prefix_;
   bool good_ = true;
 };
+
+/// An end that was told before the spawn it belongs to.
+using EarlyExit = std::pair<ProcessId, ExitStatus>;
+template <typename Archive>
+void each_early_exit_field(Archive& archive, EarlyExit& exit) {
+  archive.process("process", exit.first);
+  archive.status("status", exit.second);
+}
 
 }  // namespace pidward::engine

@@ -56,14 +56,19 @@ void FdStore::store(const engine::StoreDescriptors& effect) {
                             effect.name, most));
       continue;
     }
-    add(effect.unit, std::move(fd), effect.name, effect.poll);
+    Entry entry{std::move(fd), effect.name, effect.poll, keeper_.new_descriptor_name("stored"),
+                Watch()};
+    keeper_.keep_descriptor(
+        entry.kept, entry.fd.get(),
+        fmt::format("unit={}\nname={}\npoll={}", spec->name.str(), entry.name, entry.poll ? 1 : 0));
+    add(effect.unit, std::move(entry));
   }
   tell(effect.unit);
 }
 
-void FdStore::add(UnitId unit, sys::Fd fd, std::string name, bool poll) {
-  Entry& entry = stores_[unit].emplace_back(Entry{std::move(fd), std::move(name), poll, Watch()});
-  if (!poll) return;
+void FdStore::add(UnitId unit, Entry fresh) {
+  Entry& entry = stores_[unit].emplace_back(std::move(fresh));
+  if (!entry.poll) return;
   // Only for errors and hang-ups. A file that cannot be waited on (a memfd, say) stays until asked.
   if (auto watch = Watch::start(core_.watcher, entry.fd.get(), 0, *this)) {
     entry.watch = *std::move(watch);
@@ -71,8 +76,8 @@ void FdStore::add(UnitId unit, sys::Fd fd, std::string name, bool poll) {
   }
 }
 
-void FdStore::restore(UnitId unit, sys::Fd fd, std::string name, bool poll) {
-  add(unit, std::move(fd), std::move(name), poll);
+void FdStore::restore(UnitId unit, sys::Fd fd, std::string name, bool poll, std::string kept) {
+  add(unit, {std::move(fd), std::move(name), poll, std::move(kept), Watch()});
   tell(unit);
 }
 
@@ -82,6 +87,7 @@ void FdStore::remove(const engine::RemoveDescriptors& effect) {
   const auto gone = found->second.remove_if([&](Entry& entry) {
     if (entry.name != effect.name) return false;
     watched_.erase(entry.fd.get());
+    keeper_.drop_descriptor(entry.kept);
     return true;
   });
   if (gone > 0) tell(effect.unit);
@@ -90,7 +96,11 @@ void FdStore::remove(const engine::RemoveDescriptors& effect) {
 void FdStore::descriptor_ready(int fd, std::uint32_t /*events*/) {
   const auto found = watched_.extract(fd);
   if (found.empty()) return;
-  stores_[found.mapped()].remove_if([fd](const Entry& entry) { return entry.fd.get() == fd; });
+  stores_[found.mapped()].remove_if([&](const Entry& entry) {
+    if (entry.fd.get() != fd) return false;
+    keeper_.drop_descriptor(entry.kept);
+    return true;
+  });
   tell(found.mapped());
 }
 
@@ -114,7 +124,10 @@ void FdStore::clean_up(UnitId unit, bool restarting) {
 void FdStore::forget(UnitId unit) {
   const auto found = stores_.extract(unit);
   if (found.empty()) return;
-  for (const Entry& entry : found.mapped()) watched_.erase(entry.fd.get());
+  for (const Entry& entry : found.mapped()) {
+    watched_.erase(entry.fd.get());
+    keeper_.drop_descriptor(entry.kept);
+  }
 }
 
 void FdStore::tell(UnitId unit) {

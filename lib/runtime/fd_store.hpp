@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "runtime/core.hpp"
+#include "runtime/state_keeper.hpp"
 #include "sys/fd.hpp"
 
 namespace pidward::runtime {
@@ -20,7 +20,7 @@ class FdStore final : private DescriptorHandler {
     bool poll;
   };
 
-  explicit FdStore(Core& core) : core_(core) {}
+  FdStore(Core& core, StateKeeper& keeper) : core_(core), keeper_(keeper) {}
   ~FdStore();
   FdStore(const FdStore&) = delete;
   FdStore& operator=(const FdStore&) = delete;
@@ -38,8 +38,8 @@ class FdStore final : private DescriptorHandler {
   /// The unit went down: what FileDescriptorStorePreserve= does not keep is closed.
   void clean_up(UnitId unit, bool restarting);
   void forget(UnitId unit);
-  /// Puts back what another daemon kept for us, in the order it was stored.
-  void restore(UnitId unit, sys::Fd fd, std::string name, bool poll);
+  /// Puts back what the last daemon had, in the order it was stored; kept elsewhere under `kept`.
+  void restore(UnitId unit, sys::Fd fd, std::string name, bool poll, std::string kept);
 
   [[nodiscard]] std::vector<Stored> descriptors(UnitId unit) const;
 
@@ -48,13 +48,15 @@ class FdStore final : private DescriptorHandler {
     sys::Fd fd;
     std::string name;
     bool poll = true;
+    std::string kept;  ///< the name it is kept under, should we die
     Watch watch;
   };
   void descriptor_ready(int fd, std::uint32_t events) override;
-  void add(UnitId unit, sys::Fd fd, std::string name, bool poll);
+  void add(UnitId unit, Entry fresh);
   void tell(UnitId unit);
 
   Core& core_;
+  StateKeeper& keeper_;
   std::unordered_map<UnitId, std::list<Entry>> stores_;
   std::unordered_map<int, UnitId> watched_;
   std::unordered_map<std::uint64_t, std::vector<sys::Fd>> held_;

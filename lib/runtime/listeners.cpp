@@ -41,11 +41,23 @@ void Listeners::opened(UnitId unit, Result<std::vector<ListeningSocket>> sockets
     core_.events.post(engine::ListenFailed{unit, std::move(sockets).error()});
     return;
   }
+  Unit& entry = add(unit, *spec, *std::move(sockets));
+  for (std::size_t i = 0; i < entry.sockets.size(); ++i) {
+    entry.kept.push_back(keeper_.new_descriptor_name("listen"));
+    keeper_.keep_descriptor(entry.kept.back(), entry.sockets[i].fd.get(),
+                            fmt::format("unit={}\nindex={}\naccepts={}", spec->name.str(), i,
+                                        entry.sockets[i].accepts ? 1 : 0));
+  }
+  core_.events.post(engine::Listening{unit});
+}
+
+Listeners::Unit& Listeners::add(UnitId unit, const unit::UnitSpec& spec,
+                                std::vector<ListeningSocket> sockets) {
   Unit entry;
-  entry.accept = spec->settings.boolean(Directive::Accept);
-  entry.name = spec->settings.string(Directive::FileDescriptorName);
-  if (entry.name.empty()) entry.name = entry.accept ? "connection" : spec->name.str();
-  entry.sockets = *std::move(sockets);
+  entry.accept = spec.settings.boolean(Directive::Accept);
+  entry.name = spec.settings.string(Directive::FileDescriptorName);
+  if (entry.name.empty()) entry.name = entry.accept ? "connection" : spec.name.str();
+  entry.sockets = std::move(sockets);
   if (!entry.accept) {
     // The service gets them as it would have made them: blocking.
     for (const ListeningSocket& socket : entry.sockets) {
@@ -53,13 +65,21 @@ void Listeners::opened(UnitId unit, Result<std::vector<ListeningSocket>> sockets
       if (flags >= 0) ::fcntl(socket.fd.get(), F_SETFL, flags & ~O_NONBLOCK);
     }
   }
-  units_.insert_or_assign(unit, std::move(entry));
-  core_.events.post(engine::Listening{unit});
+  return units_.insert_or_assign(unit, std::move(entry)).first->second;
+}
+
+void Listeners::restore(UnitId unit, std::vector<ListeningSocket> sockets,
+                        std::vector<std::string> names) {
+  const auto spec = core_.engine.spec(unit);
+  if (spec) add(unit, *spec, std::move(sockets)).kept = std::move(names);
 }
 
 void Listeners::close(UnitId unit, bool remove_files) {
   watch(unit, false);
-  units_.erase(unit);
+  if (const auto found = units_.find(unit); found != units_.end()) {
+    for (const std::string& name : found->second.kept) keeper_.drop_descriptor(name);
+    units_.erase(found);
+  }
   if (!remove_files) return;
   auto spec = core_.engine.spec(unit);
   if (!spec) return;

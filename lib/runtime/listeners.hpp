@@ -10,6 +10,7 @@
 
 #include "runtime/core.hpp"
 #include "runtime/socket_open.hpp"
+#include "runtime/state_keeper.hpp"
 
 namespace pidward::runtime {
 
@@ -20,13 +21,16 @@ class Listeners final : private DescriptorHandler {
     std::string name;   ///< for $LISTEN_FDNAMES
   };
 
-  explicit Listeners(Core& core) : core_(core) {}
+  Listeners(Core& core, StateKeeper& keeper) : core_(core), keeper_(keeper) {}
   ~Listeners();
   Listeners(const Listeners&) = delete;
   Listeners& operator=(const Listeners&) = delete;
 
   /// Answers with Listening or ListenFailed; at once if the sockets are open already.
   void listen(UnitId unit);
+  /// Sockets of the last daemon's, in their order, before anything else is asked for. `names`:
+  /// under which each is kept.
+  void restore(UnitId unit, std::vector<ListeningSocket> sockets, std::vector<std::string> names);
   void close(UnitId unit, bool remove_files);
   /// Whether traffic is told by Incoming.
   void watch(UnitId unit, bool watch);
@@ -40,15 +44,18 @@ class Listeners final : private DescriptorHandler {
   struct Unit {
     std::vector<ListeningSocket> sockets;
     std::vector<Watch> watches;
+    std::vector<std::string> kept;  ///< names they are kept under
     std::string name;
     bool accept = false;
   };
   void descriptor_ready(int fd, std::uint32_t events) override;
+  Unit& add(UnitId unit, const unit::UnitSpec& spec, std::vector<ListeningSocket> sockets);
   void accept_one(UnitId unit, int fd);
   void opened(UnitId unit, Result<std::vector<ListeningSocket>> sockets);
   std::string peer_name(int connection);
 
   Core& core_;
+  StateKeeper& keeper_;
   std::unordered_map<UnitId, Unit> units_;
   std::unordered_map<int, UnitId> by_fd_;
   std::unordered_map<std::uint64_t, sys::Fd> connections_;

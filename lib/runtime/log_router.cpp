@@ -24,7 +24,12 @@ namespace {
 using unit::Directive;
 
 constexpr std::size_t kMostOutgoing = 1024;  ///< notes beyond that are dropped and counted
+constexpr const char* kLoggerName = "logger";
 constexpr const char* kJournal = "/run/systemd/journal/stdout";
+
+std::string stream_name(std::uint64_t id) {
+  return fmt::format("log-{}", id);
+}
 
 unsigned stream_level(const unit::Settings& settings) {
   return static_cast<unsigned>(settings.integer(Directive::SyslogLevel));
@@ -43,14 +48,27 @@ unsigned stream_priority(const unit::Settings& settings) {
 
 }  // namespace
 
-LogRouter::LogRouter(Core& core) : core_(core), restart_(core.io) {}
+LogRouter::LogRouter(Core& core, StateKeeper& keeper)
+    : core_(core), keeper_(keeper), restart_(core.io) {}
 
 LogRouter::~LogRouter() {
   close();
 }
 
-Status LogRouter::open() {
-  return start_logger();
+void LogRouter::restore(std::uint64_t id, sys::Fd read_end, std::string header) {
+  next_stream_ = std::max(next_stream_, id + 1);
+  streams_.insert_or_assign(id, Stream{std::move(read_end), std::move(header)});
+}
+
+Status LogRouter::open(sys::Fd control) {
+  if (control) {
+    control_ = std::move(control);
+    PIDWARD_TRY(control_watch_, Watch::start(core_.watcher, control_.get(), EPOLLIN, *this));
+    return {};
+  }
+  PIDWARD_CHECK(start_logger());
+  for (const auto& [id, stream] : streams_) send({stream.header, id});
+  return {};
 }
 
 Status LogRouter::start_logger() {
@@ -68,6 +86,7 @@ Status LogRouter::start_logger() {
     PIDWARD_TRY(logger_watch_, Watch::start(core_.watcher, logger_->pidfd().get(), EPOLLIN, *this));
   }
   control_ = std::move(pair.first);
+  keeper_.keep_descriptor(kLoggerName, control_.get(), "logger");
   PIDWARD_TRY(control_watch_, Watch::start(core_.watcher, control_.get(), EPOLLIN, *this));
   return {};
 }
@@ -78,6 +97,7 @@ void LogRouter::logger_ended() {
   control_watch_.stop();
   writable_watch_.stop();
   writable_.reset();
+  keeper_.drop_descriptor(kLoggerName);
   control_.reset();
   if (logger_) static_cast<void>(core_.table.collect(logger_));
   logger_.close();
@@ -152,6 +172,7 @@ void LogRouter::attach(LogStream stream, const unit::UnitSpec& spec, const std::
                           spec.settings.boolean(Directive::SyslogLevelPrefix) ? 1 : 0,
                           most_verbose(spec.settings))};
   const std::string header = kept.header;
+  keeper_.keep_descriptor(stream_name(id), kept.read_end.get(), header);
   streams_.emplace(id, std::move(kept));
   send({header, id});
 }
@@ -222,7 +243,9 @@ void LogRouter::receive() {
     }
     const std::string_view text = (*message)->bytes;
     if (text.starts_with("eof\n")) {
-      streams_.erase(std::strtoull((*message)->bytes.c_str() + 4, nullptr, 10));
+      const std::uint64_t id = std::strtoull((*message)->bytes.c_str() + 4, nullptr, 10);
+      keeper_.drop_descriptor(stream_name(id));
+      streams_.erase(id);
     } else if (text.starts_with("trouble\n")) {
       log(LogLevel::error, std::string(text.substr(8)));
     }

@@ -13,6 +13,7 @@
 
 #include "runtime/core.hpp"
 #include "runtime/loop_timer.hpp"
+#include "runtime/state_keeper.hpp"
 
 namespace pidward::runtime {
 
@@ -25,13 +26,16 @@ struct LogStream {
 
 class LogRouter final : private DescriptorHandler {
  public:
-  explicit LogRouter(Core& core);
+  LogRouter(Core& core, StateKeeper& keeper);
   ~LogRouter();
   LogRouter(const LogRouter&) = delete;
   LogRouter& operator=(const LogRouter&) = delete;
 
-  /// Starts the logger. Errors: its process cannot be made.
-  Status open();
+  /// A stream of the last daemon's; before open().
+  void restore(std::uint64_t id, sys::Fd read_end, std::string header);
+  /// Goes on with the last daemon's logger (`control`), or starts one. Errors: its process cannot
+  /// be made.
+  Status open(sys::Fd control);
   /// A stream for a process about to be made. Errors: no descriptors are left.
   Result<LogStream> open_stream(const unit::UnitSpec& spec);
   /// The process was made: hands the stream to the logger.
@@ -64,6 +68,7 @@ class LogRouter final : private DescriptorHandler {
   Result<LogStream> journal_stream(const unit::UnitSpec& spec) const;
 
   Core& core_;
+  StateKeeper& keeper_;
   sys::Fd control_;
   Watch control_watch_;
   Watch writable_watch_;

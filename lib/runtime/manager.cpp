@@ -160,6 +160,8 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
       table(features),
       engine(engine_config(config, startup.loader.specifiers)),
       core{io, config, features, *watcher, pool, table, *this, engine},
+      kept(core),
+      keeper(core, kept, sys::boot_id().value_or("unknown")),
       source(pool, std::move(startup.loader)),
       transient(source.context().path.transient_dir),
       groups(core),
@@ -169,13 +171,12 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
       leases(core, tracker),
       waits(core, tracker),
       bindings(waits),
-      logs(core),
-      listeners(core),
+      logs(core, keeper),
+      listeners(core, keeper),
       external(core),
       pid_files(core, tree, tracker),
-      fd_store(core),
+      fd_store(core, keeper),
       notify(core, tree, tracker, fd_store),
-      keeper(core, sys::boot_id().value_or("unknown")),
       timers(io,
              [this](const engine::TimerFired& fired) {
                post(fired);
@@ -207,6 +208,10 @@ Manager::Impl::~Impl() {
 Status Manager::Impl::open() {
   PIDWARD_CHECK(make_directories(config.runtime_directory));
   PIDWARD_CHECK(make_directories(config.log_directory));
+  bool whole = false;
+  const StateEntries left = keeper.take_over(whole);
+  const auto handover = left.find(kHandoverKey);
+  kept.open(handover == left.end() ? std::string_view() : handover->second);
   PIDWARD_CHECK(sys::become_subreaper());
   set_log_sink([this](const LogRecord& record) {
     write_to_stderr(record);
@@ -225,8 +230,8 @@ Status Manager::Impl::open() {
     log(LogLevel::notice, fmt::format("Running without control groups: {}", groups.why_not()));
   }
   PIDWARD_CHECK(signals.open(*watcher));
-  PIDWARD_CHECK(logs.open());
-  PIDWARD_CHECK(notify.open());
+  PIDWARD_CHECK(recover_logs(left));
+  PIDWARD_CHECK(notify.open(kept));
   groups.set_change_callback([this](UnitId unit) {
     if (freezer.group_changed(unit)) observers.unit_changed(unit);
   });
@@ -279,7 +284,7 @@ Status Manager::Impl::open() {
                                     return context;
                                   },
                                   [this](UnitId unit) { return transient.take_processes(unit); }});
-  recover();
+  recover(left, whole);
   return {};
 }
 

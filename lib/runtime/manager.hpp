@@ -238,6 +238,9 @@ class Manager {
   /// Told by the bus layer.
   void bus_name_changed(const std::string& name, bool owned,
                         std::optional<std::uint32_t> owner_pid);
+  /// daemon-reexec: the program is executed anew in this process, and takes over from itself.
+  /// Returns only if that could not be done; then nothing has changed.
+  Status reexecute();
   /// Stop everything in order (shutdown.target semantics), then let run() return with this exit
   /// code.
   void request_exit(int exit_code);

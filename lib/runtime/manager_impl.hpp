@@ -13,6 +13,7 @@
 #include "runtime/external_units.hpp"
 #include "runtime/fd_store.hpp"
 #include "runtime/freezer.hpp"
+#include "runtime/kept_descriptors.hpp"
 #include "runtime/listeners.hpp"
 #include "runtime/loop_timer.hpp"
 #include "runtime/manager.hpp"
@@ -89,12 +90,16 @@ struct Manager::Impl final : EventSink {
   void collect_now();
   void make_transient(TransientRequest request, std::function<void(Result<UnitId>)> then);
   Result<UnitId> add_made(TransientRequest& wanted, const UnitSource::Specs& specs);
+
   // recovery.cpp: what an earlier daemon left
-  void recover();
+  void recover(const StateEntries& entries, bool whole);
   void find_processes(const StateEntries& entries, engine::ProcessMap& map);
   void find_unknown_processes(std::vector<engine::UnitRecord>& records);
   void restore_units(const std::vector<engine::UnitRecord>& records, const engine::ProcessMap& map);
   void tell_of_lost_processes();
+  // recovery_descriptors.cpp
+  Status recover_logs(const StateEntries& entries);
+  void recover_descriptors(const StateEntries& entries);
   [[nodiscard]] bool answer_recovered(const engine::Spawn& effect);
   void recover_manager_entry(std::string_view text);
   [[nodiscard]] std::string manager_entry() const;
@@ -115,6 +120,8 @@ struct Manager::Impl final : EventSink {
   process::ProcessTable table;
   engine::Engine engine;
   Core core;
+  KeptDescriptors kept;
+  StateKeeper keeper;
   UnitSource source;
   TransientUnits transient;
   Observers observers;
@@ -131,7 +138,6 @@ struct Manager::Impl final : EventSink {
   PidFiles pid_files;
   FdStore fd_store;
   NotifySocket notify;
-  StateKeeper keeper;
   TimerQueue timers;
   PathWatcher paths;
   WallClock wall_clock;

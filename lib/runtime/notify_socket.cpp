@@ -18,6 +18,7 @@ namespace {
 // Datagrams read in one turn of the loop, so that a flood of them leaves room for everything else.
 constexpr int kPerTurn = 64;
 constexpr int kReceiveBuffer = 8 << 20;
+constexpr const char* kKeptName = "notify";
 
 void warn(const Core& core, UnitId unit, std::string message) {
   const auto spec = core.engine.spec(unit);
@@ -41,7 +42,7 @@ NotifySocket::~NotifySocket() {
   if (socket_) ::unlink(path_.c_str());
 }
 
-Status NotifySocket::open() {
+Status NotifySocket::open(KeptDescriptors& kept) {
   path_ = core_.config.runtime_directory + "/notify";
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -50,6 +51,11 @@ Status NotifySocket::open() {
         .advise("Choose a shorter runtime directory");
   }
   std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
+  socket_ = kept.take(kKeptName);
+  if (socket_ && ::access(path_.c_str(), F_OK) == 0) {
+    PIDWARD_TRY(watch_, Watch::start(core_.watcher, socket_.get(), EPOLLIN, *this));
+    return {};
+  }
   PIDWARD_TRY(socket_, sys::make_socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK));
   ::unlink(path_.c_str());
   if (::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address),  // NOLINT: the socket API
@@ -63,6 +69,7 @@ Status NotifySocket::open() {
   ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer, sizeof kReceiveBuffer);
   PIDWARD_CHECK(sys::enable_sender_identity(socket_.get(), core_.features));
   PIDWARD_TRY(watch_, Watch::start(core_.watcher, socket_.get(), EPOLLIN, *this));
+  kept.keep(kKeptName, socket_.get());
   return {};
 }
 

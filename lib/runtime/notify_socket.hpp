@@ -5,6 +5,7 @@
 #include <string>
 
 #include "runtime/fd_store.hpp"
+#include "runtime/kept_descriptors.hpp"
 #include "runtime/notify_message.hpp"
 #include "runtime/unit_tree.hpp"
 #include "sys/peer.hpp"
@@ -19,7 +20,8 @@ class NotifySocket final : private DescriptorHandler {
   NotifySocket& operator=(const NotifySocket&) = delete;
 
   /// Binds `RUNTIME_DIRECTORY/notify`. Errors: the path is too long, or cannot be bound.
-  Status open();
+  /// With `kept` the socket of the last daemon is used again, with all that waits on it.
+  Status open(KeptDescriptors& kept);
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:

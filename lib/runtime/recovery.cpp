@@ -44,9 +44,7 @@ void Manager::Impl::keep_manager_entry() {
 }
 
 /// Before the loop runs and anybody can ask for anything.
-void Manager::Impl::recover() {
-  bool whole = false;
-  const StateEntries entries = keeper.take_over(whole);
+void Manager::Impl::recover(const StateEntries& entries, bool whole) {
   std::vector<engine::UnitRecord> records;
   std::vector<unit::UnitName> names;
   for (const auto& [key, text] : entries) {
@@ -63,11 +61,14 @@ void Manager::Impl::recover() {
   }
   engine::ProcessMap map;
   find_processes(entries, map);
+  recover_descriptors(entries);
   if (!whole) find_unknown_processes(records);
   if (const auto found = entries.find(kManager); found != entries.end()) {
     recover_manager_entry(found->second);
   }
   restore_units(records, map);
+  // What came back and belongs to nobody any more.
+  for (const std::string& name : kept.left()) kept.drop(name);
   if (records.empty()) return;
   tell_of_lost_processes();
   log(LogLevel::notice, fmt::format("Took over {} units and {} processes from the last pidward",
@@ -107,7 +108,10 @@ void Manager::Impl::find_processes(const StateEntries& entries, engine::ProcessM
       const auto spec = engine.spec(*unit);
       if (spec && groups.ensure(*unit, *spec)) group = groups.path(*unit);
     }
-    auto process = reopen(*record, features, group);
+    // One that was kept for us is the process itself, and knows how it ended.
+    sys::Fd held = kept.take(pidfd_name(record->id));
+    auto process =
+        held ? sys::Pidfd::from_untrusted(std::move(held)) : reopen(*record, features, group);
     auto handle =
         process ? table.open(*std::move(process)) : Result<process::ProcessHandle>(process.error());
     Status tracked = handle ? tracker.add(*handle, *unit, record->role) : Status(handle.error());
@@ -116,10 +120,12 @@ void Manager::Impl::find_processes(const StateEntries& entries, engine::ProcessM
         log(LogLevel::warning, tracked.error().to_string());
       }
       // Where ids are our own, the old one may be another process's soon: one that nobody has.
-      if (!features.has(sys::Feature::pidfs)) {
-        constexpr std::uint64_t kNobody = std::uint64_t{1} << 63U;
-        renamed->emplace(record->id, ProcessId(kNobody | record->id.number()));
-      }
+      constexpr std::uint64_t kNobody = std::uint64_t{1} << 63U;
+      const ProcessId gone =
+          features.has(sys::Feature::pidfs) ? record->id : ProcessId(kNobody | record->id.number());
+      renamed->emplace(record->id, gone);
+      // It was made, and is not to be made again.
+      if (record->spawn) recovered_spawns.emplace(record->spawn, gone);
       continue;
     }
     renamed->emplace(record->id, (*handle)->id());
@@ -186,6 +192,10 @@ void Manager::Impl::restore_units(const std::vector<engine::UnitRecord>& records
     const auto spawn = spawns.find(handle->id());
     const ProcessRecord record = keeper.describe(handle, handle->unit(), handle->role(),
                                                  spawn == spawns.end() ? SpawnId() : spawn->second);
+    const std::string name = pidfd_name(handle->id());
+    if (handle->role() != process::Role::other && !kept.is_kept(name)) {
+      kept.keep(name, handle->pidfd().get());
+    }
     others.emplace(fmt::format("process {}", handle->id().number()), format_process(record));
   }
   others.emplace(kManager, manager_entry());
@@ -199,6 +209,9 @@ bool Manager::Impl::answer_recovered(const engine::Spawn& effect) {
   if (found == recovered_spawns.end()) return false;
   post(engine::Spawned{effect.spawn, found->second});
   post(engine::Executed{effect.spawn});
+  if (!tracker.is_tracked(found->second)) {
+    post(engine::ProcessExited{effect.unit, found->second, {}});
+  }
   return true;
 }
 

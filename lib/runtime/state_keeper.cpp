@@ -31,6 +31,10 @@ bool read_number(std::string_view text, Number& number) {
 
 }  // namespace
 
+std::string pidfd_name(ProcessId process) {
+  return fmt::format("pid-{}", process.number());
+}
+
 std::string format_process(const ProcessRecord& record) {
   return fmt::format("unit={}\nrole={}\nspawn={}\nhandle={}\npid={}\nstart={}", record.unit,
                      static_cast<unsigned>(record.role), record.spawn.number(), record.handle,
@@ -69,8 +73,10 @@ std::optional<ProcessRecord> parse_process(std::string_view key, std::string_vie
   return record;
 }
 
-StateKeeper::StateKeeper(Core& core, std::string boot_id)
-    : core_(core), file_(core.config.runtime_directory + "/state", std::move(boot_id)) {}
+StateKeeper::StateKeeper(Core& core, KeptDescriptors& kept, std::string boot_id)
+    : core_(core),
+      kept_(kept),
+      file_(core.config.runtime_directory + "/state", std::move(boot_id)) {}
 
 StateEntries StateKeeper::take_over(bool& whole) {
   auto contents = read_state(file_.path(), file_.boot_id());
@@ -90,7 +96,8 @@ StateEntries StateKeeper::take_over(bool& whole) {
 }
 
 void StateKeeper::begin(const StateEntries& other) {
-  others_ = other;
+  for (const auto& [key, text] : other) others_.insert_or_assign(key, text);
+  batch_ = {};
   open_ = true;
   if (Status made = file_.rewrite(everything()); !made) {
     behind_ = true;
@@ -180,10 +187,25 @@ void StateKeeper::process_added(const process::ProcessHandle& handle, UnitId uni
   }
   set(process_key(record.id), format_process(record));
   write();
+  if (role != process::Role::other) {
+    kept_.keep(pidfd_name(record.id), handle->pidfd().get());
+  }
 }
 
 void StateKeeper::process_gone(ProcessId process) {
-  if (open_) remove_entry(process_key(process));
+  if (!open_) return;
+  remove_entry(process_key(process));
+  kept_.drop(pidfd_name(process));
+}
+
+void StateKeeper::keep_descriptor(const std::string& name, int fd, std::string purpose) {
+  kept_.keep(name, fd);
+  set("fd " + name, std::move(purpose));
+}
+
+void StateKeeper::drop_descriptor(const std::string& name) {
+  kept_.drop(name);
+  remove_entry("fd " + name);
 }
 
 void StateKeeper::set(const std::string& key, std::string text) {

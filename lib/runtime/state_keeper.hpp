@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "runtime/core.hpp"
+#include "runtime/kept_descriptors.hpp"
 #include "runtime/state_file.hpp"
 
 namespace pidward::runtime {
@@ -24,10 +25,13 @@ struct ProcessRecord {
   std::uint64_t start_ticks = 0;  ///< with `pid`: who it is, where there are no handles
 };
 
+/// The entry that names the descriptors of a daemon that executes itself anew.
+inline constexpr const char* kHandoverKey = "handover";
+
 class StateKeeper {
  public:
   /// Keeps RUNTIME_DIRECTORY/state.
-  StateKeeper(Core& core, std::string boot_id);
+  StateKeeper(Core& core, KeptDescriptors& kept, std::string boot_id);
 
   /// What the last daemon left. A file that cannot be used is set aside, said in the log, and
   /// nothing comes of it. `whole`: there was one, and all of it could be read.
@@ -50,7 +54,13 @@ class StateKeeper {
                      SpawnId spawn);
   /// It ended, or is of no interest any more; goes with the next change.
   void process_gone(ProcessId process);
-  /// Other entries: "fd NAME", "manager". Go with the next change.
+  /// Keeps a descriptor with whoever started us, and what it is for in the state.
+  void keep_descriptor(const std::string& name, int fd, std::string purpose);
+  void drop_descriptor(const std::string& name);
+  [[nodiscard]] std::string new_descriptor_name(std::string_view kind) {
+    return kept_.new_name(kind);
+  }
+  /// Other entries, such as "manager". Go with the next change.
   void set(const std::string& key, std::string text);
   void remove_entry(const std::string& key);
   void flush();
@@ -62,6 +72,7 @@ class StateKeeper {
   [[nodiscard]] StateEntries everything() const;
 
   Core& core_;
+  KeptDescriptors& kept_;
   StateFile file_;
   bool open_ = false;
   bool behind_ = false;  ///< something could not be written
@@ -71,6 +82,8 @@ class StateKeeper {
   StateBatch batch_;
 };
 
+/// Under which name the pidfd of a process is kept.
+std::string pidfd_name(ProcessId process);
 /// The text of an entry "process ID", and back.
 std::string format_process(const ProcessRecord& record);
 std::optional<ProcessRecord> parse_process(std::string_view key, std::string_view text);

@@ -38,7 +38,8 @@ void World::on(const engine::Log& effect) {
 
 void World::on(const engine::PrepareStart& effect) {
   say(fmt::format("  prepare {}", effect.unit.number()));
-  note_start(effect.unit);
+  // The next daemon prepares the same start once more.
+  if (invocations_.insert(effect.invocation.to_string()).second) note_start(effect.unit);
   engine::StartPrepared answer{effect.unit};
   const std::uint64_t dice = random_.below(100);
   answer.conditions_ok = dice >= 5;
@@ -87,6 +88,7 @@ void World::make_process(const engine::Spawn& effect) {
       if (effect.list == unit::Directive::ExecStart && random_.chance(85)) {
         Process child = process;
         child.role = ProcessRole::other;
+        child.spawn = {};
         processes_[ProcessId(++last_process_)] = child;
       }
       end_process(id, {ExitStatus::Kind::exited, code});

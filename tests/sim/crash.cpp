@@ -29,6 +29,7 @@ std::set<UnitId> renamed(const std::set<UnitId>& before, const std::map<UnitId, 
 
 void World::crash() {
   say("crash");
+  ++crashes_so_far_;
   std::vector<engine::UnitRecord> records;
   std::vector<unit::UnitSpecPtr> specs;
   std::map<UnitId, unit::UnitName> names;
@@ -80,12 +81,22 @@ void World::crash() {
   for (const Effect& effect : effects) {
     if (!violation_) carry_out(effect);
   }
-  // Ends that nobody has told, and now nobody can say how.
-  for (auto& [id, process] : processes_) {
-    if (!process.alive && !process.exit_told) {
-      post(engine::ProcessExited{process.unit, id, {}});
-    }
+  // Who is believed to live and does not: nobody can say how it ended.
+  for (const UnitId unit : engine_->units()) {
+    const auto status = engine_->status(unit);
+    if (status.service != nullptr) tell_if_lost(unit, status.service->main);
+    if (status.service != nullptr) tell_if_lost(unit, status.service->control);
+    if (status.socket != nullptr) tell_if_lost(unit, status.socket->control);
   }
+  for (auto& [id, process] : processes_) {
+    if (!process.alive && !awaited.contains(process.spawn)) process.exit_told = true;
+  }
+}
+
+void World::tell_if_lost(UnitId unit, ProcessId process) {
+  const auto found = processes_.find(process);
+  if (!process || (found != processes_.end() && found->second.alive)) return;
+  post(engine::ProcessExited{unit, process, {}});
 }
 
 /// A spawn that is asked for once more: its process may have come to be. False if it did not.
@@ -94,6 +105,7 @@ bool World::answer_again(const engine::Spawn& effect) {
     if (process.spawn != effect.spawn) continue;
     unanswered_[effect.spawn] = effect.unit;
     post(engine::Spawned{effect.spawn, id});
+    if (!process.alive) post(engine::ProcessExited{effect.unit, id, {}});
     return true;
   }
   return false;

@@ -125,7 +125,10 @@ void World::deliver(std::size_t index) {
   if (const auto* never = std::get_if<engine::SpawnFailed>(&event)) {
     unanswered_.erase(never->spawn);
   }
+  const std::size_t crashes_before = crashes_so_far_;
   tell(event);
+  // Another daemon has asked for what it wants to know.
+  if (crashes_so_far_ != crashes_before) return;
   if (const auto* spawned = std::get_if<engine::Spawned>(&event)) {
     const auto at = processes_.find(spawned->process);
     if (at == processes_.end()) return;

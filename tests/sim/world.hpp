@@ -86,6 +86,7 @@ class World {
   // crash.cpp
   void crash();
   bool answer_again(const engine::Spawn& effect);
+  void tell_if_lost(UnitId unit, ProcessId process);
 
   // carry_out.cpp
   void carry_out(const Effect& effect);
@@ -148,6 +149,7 @@ class World {
   std::set<JobId> alive_jobs_;      ///< added and not removed, by effects alone
   std::set<JobId> unordered_jobs_;  ///< asked for with ignore-dependencies
   std::map<UnitId, std::vector<MonoTime>> starts_;
+  std::set<std::string> invocations_;     ///< whose start was prepared
   std::map<SpawnId, UnitId> unanswered_;  ///< spawns whose program neither runs nor failed yet
   std::map<UnitId, std::uint64_t> watched_paths_;  ///< and the generation of that
   std::set<UnitId> watched_empty_, listening_, clock_watchers_;
@@ -155,6 +157,7 @@ class World {
   std::uint64_t last_generation_ = 0;
   std::uint64_t last_process_ = 0;
   std::uint64_t last_connection_ = 0;
+  std::size_t crashes_so_far_ = 0;
   bool winding_down_ = false;
   bool mutated_ = false;
   std::optional<Violation> violation_;

@@ -95,11 +95,18 @@ void exit(const CallPtr& call) {
   call->services().manager.request_exit(call->services().exit_code);
 }
 
+/// Whoever asked sees the connection close, as with systemd; an answer is always a refusal.
+void reexecute(const CallPtr& call) {
+  const Status refused = call->services().manager.reexecute();
+  call->fail(refused.error());
+}
+
 constexpr Access kRead = Access::read;
 constexpr Access kChange = Access::change;
 constexpr Method kMethods[] = {
     {"Reload", "", "", "", "", kChange, reload},
     {"ReloadAndReport", "", "", "a(ssuus)", "diagnostics", kChange, reload_and_report},
+    {"Reexecute", "", "", "", "", kChange, reexecute},
     {"Subscribe", "", "", "", "", kRead, subscribe},
     {"Unsubscribe", "", "", "", "", kRead, unsubscribe},
     {"SetEnvironment", "as", "assignments", "", "", kChange, set_environment},

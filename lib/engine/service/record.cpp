@@ -87,10 +87,18 @@ void ServiceMachine::save(Saver& to) const {
     return;
   }
   each_field(to, *this);
+  if (rare_) to.list("early", rare_->early, each_early_exit_field<Saver>);
 }
 
 void ServiceMachine::load(Loader& from) {
   each_field(from, *this);
+  // A number that is not waited for any more will be another spawn's.
+  for (Child* const child : {&main_, &control_}) {
+    if (!child->in_flight) child->spawn = {};
+  }
+  std::vector<EarlyExit> early;
+  from.list("early", early, each_early_exit_field<Loader>);
+  if (!early.empty()) rare_ = std::make_unique<Rare>(Rare{std::move(early), {}});
 }
 
 void ServiceMachine::save_running(Saver& to, ProcessId main, Now now) {

@@ -47,6 +47,7 @@ void SocketMachine::each_field(Archive& a, Self& self) {
 void SocketMachine::save(Saver& to) const {
   each_field(to, *this);
   if (status_.result != "success") to.text("result", std::string(status_.result));
+  to.list("early", early_, each_early_exit_field<Saver>);
   std::vector<Instance> instances;
   for (const Connection& connection : connections_) {
     if (connection.unit) instances.push_back({connection.source, connection.instance.str()});
@@ -59,6 +60,8 @@ void SocketMachine::save(Saver& to) const {
 
 void SocketMachine::load(Loader& from) {
   each_field(from, *this);
+  if (!control_.in_flight) control_.spawn = {};
+  from.list("early", early_, each_early_exit_field<Loader>);
   std::string result = "success";
   from.text("result", result);
   status_.result = known_result(result);

@@ -1,0 +1,172 @@
+#include "runtime/kept_descriptors.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "sys/peer.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+constexpr int kFirstPassed = 3;
+constexpr std::size_t kMostWaiting = 16384;
+
+std::string variable(const char* name) {
+  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+std::uint64_t trailing_number(std::string_view name) {
+  const std::size_t dash = name.rfind('-');
+  std::uint64_t number = 0;
+  if (dash == std::string_view::npos) return 0;
+  std::from_chars(name.data() + dash + 1, name.data() + name.size(), number);
+  return number;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, sys::Fd>> take_listen_fds() {
+  std::vector<std::pair<std::string, sys::Fd>> taken;
+  const bool ours = variable("LISTEN_PID") == std::to_string(::getpid());
+  const std::string count_text = variable("LISTEN_FDS");
+  std::string names = variable("LISTEN_FDNAMES");
+  for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"}) {
+    ::unsetenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
+  }
+  int count = 0;
+  std::from_chars(count_text.data(), count_text.data() + count_text.size(), count);
+  if (!ours) return taken;
+  for (int fd = kFirstPassed; fd < kFirstPassed + count; ++fd) {
+    const std::size_t end = std::min(names.find(':'), names.size());
+    std::string name = names.substr(0, end);
+    names.erase(0, std::min(end + 1, names.size()));
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) continue;
+    taken.emplace_back(std::move(name), sys::Fd(sys::adopt_fd, fd));
+  }
+  return taken;
+}
+
+KeptDescriptors::KeptDescriptors(Core& core) : core_(core) {}
+KeptDescriptors::~KeptDescriptors() = default;
+
+std::string KeptDescriptors::hand_over() {
+  std::string text;
+  for (const auto& [name, fd] : kept_) {
+    if (::fcntl(fd, F_SETFD, 0) == 0) text += fmt::format("{}={}\n", name, fd);
+  }
+  return text;
+}
+
+void KeptDescriptors::take_back() {
+  for (const auto& [name, fd] : kept_) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+void KeptDescriptors::open(std::string_view handover) {
+  const bool same = variable(kHandoverVariable) == std::to_string(::getpid());
+  ::unsetenv(kHandoverVariable);  // NOLINT(concurrency-mt-unsafe): before any thread
+  while (same && !handover.empty()) {
+    const std::size_t end = std::min(handover.find('\n'), handover.size());
+    const std::string_view line = handover.substr(0, end);
+    handover.remove_prefix(std::min(end + 1, handover.size()));
+    const std::size_t equals = line.find('=');
+    int fd = -1;
+    if (equals == std::string_view::npos) continue;
+    std::from_chars(line.data() + equals + 1, line.data() + line.size(), fd);
+    if (fd < kFirstPassed || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) continue;
+    const std::string name(line.substr(0, equals));
+    next_ = std::max(next_, trailing_number(name) + 1);
+    returned_.insert_or_assign(name, sys::Fd(sys::adopt_fd, fd));
+  }
+  for (auto& [name, fd] : take_listen_fds()) {
+    next_ = std::max(next_, trailing_number(name) + 1);
+    returned_.insert_or_assign(std::move(name), std::move(fd));
+  }
+  const std::string path = variable("NOTIFY_SOCKET");
+  if (path.empty()) return;
+  const auto address = parse_socket_address(path);
+  auto socket = sys::make_socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK);
+  if (!address || !socket || ::connect(socket->get(), address->get(), address->length) != 0) {
+    log(LogLevel::warning,
+        fmt::format("Nobody keeps descriptors for us: {} cannot be reached", path));
+    return;
+  }
+  socket_ = *std::move(socket);
+}
+
+sys::Fd KeptDescriptors::take(std::string_view name) {
+  const auto found = returned_.find(name);
+  if (found == returned_.end()) return {};
+  sys::Fd fd = std::move(found->second);
+  kept_.insert_or_assign(std::string(name), fd.get());
+  returned_.erase(found);
+  return fd;
+}
+
+std::vector<std::string> KeptDescriptors::left() const {
+  std::vector<std::string> names;
+  for (const auto& [name, fd] : returned_) names.push_back(name);
+  return names;
+}
+
+std::string KeptDescriptors::new_name(std::string_view kind) {
+  return fmt::format("{}-{}", kind, next_++);
+}
+
+void KeptDescriptors::keep(const std::string& name, int fd) {
+  kept_.insert_or_assign(name, fd);
+  // Not polled: a pidfd hangs up when its process is gone, and then it is needed most.
+  send(fmt::format("FDSTORE=1\nFDPOLL=0\nFDNAME={}", name), fd);
+}
+
+void KeptDescriptors::drop(const std::string& name) {
+  const bool known = kept_.erase(name) > 0 || returned_.erase(name) > 0;
+  if (known) send(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name), -1);
+}
+
+void KeptDescriptors::send(std::string text, int fd) {
+  if (!socket_) return;
+  Outgoing message{std::move(text), sys::Fd()};
+  if (fd >= 0) {
+    sys::Fd copy(sys::adopt_fd, ::fcntl(fd, F_DUPFD_CLOEXEC, kFirstPassed));
+    if (!copy) return;
+    message.fd = std::move(copy);
+  }
+  if (outgoing_.empty() && push(message)) return;
+  if (outgoing_.size() >= kMostWaiting) {
+    log(LogLevel::warning, "Whoever keeps descriptors for us does not take them any more");
+    outgoing_.clear();
+  }
+  outgoing_.push_back(std::move(message));
+  if (watch_) return;
+  if (auto watch = Watch::start(core_.watcher, socket_.get(), EPOLLOUT, *this)) {
+    watch_ = *std::move(watch);
+  }
+}
+
+bool KeptDescriptors::push(const Outgoing& message) {
+  std::vector<int> fds;
+  if (message.fd) fds.push_back(message.fd.get());
+  const Status sent = sys::send_message(socket_.get(), message.text, fds);
+  if (sent) return true;
+  const int why = sent.error().sys_errno();
+  return why != EAGAIN && why != ENOBUFS && why != ETOOMANYREFS;
+}
+
+void KeptDescriptors::descriptor_ready(int /*fd*/, std::uint32_t /*events*/) {
+  while (!outgoing_.empty()) {
+    if (!push(outgoing_.front())) return;
+    outgoing_.pop_front();
+  }
+  watch_.stop();
+}
+
+}  // namespace pidward::runtime

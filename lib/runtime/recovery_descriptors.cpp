@@ -1,0 +1,91 @@
+// The last daemon's descriptors: each goes back to the part that had it, by what the state says of
+// its name.
+#include <charconv>
+#include <map>
+
+#include "runtime/manager_impl.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+constexpr std::string_view kDescriptor = "fd ";
+
+/// The value of a line "KEY=VALUE"; empty when there is none.
+std::string value_of(std::string_view text, std::string_view key) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.size() > key.size() && line.starts_with(key) && line[key.size()] == '=') {
+      return std::string(line.substr(key.size() + 1));
+    }
+  }
+  return {};
+}
+
+std::uint64_t number_of(std::string_view text) {
+  std::uint64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+struct Listening {
+  std::vector<ListeningSocket> sockets;
+  std::vector<std::string> names;
+};
+
+}  // namespace
+
+/// The pipes that services log into, and the logger that reads them.
+Status Manager::Impl::recover_logs(const StateEntries& entries) {
+  constexpr std::string_view kStream = "fd log-";
+  for (auto at = entries.lower_bound(kStream); at != entries.end(); ++at) {
+    const auto& [key, header] = *at;
+    if (!key.starts_with(kStream)) break;
+    sys::Fd pipe = kept.take(key.substr(kDescriptor.size()));
+    if (!pipe) continue;
+    logs.restore(number_of(key.substr(kStream.size())), std::move(pipe), header);
+    keeper.set(key, header);
+  }
+  sys::Fd control = kept.take("logger");
+  if (control) keeper.set("fd logger", "logger");
+  return logs.open(std::move(control));
+}
+
+void Manager::Impl::recover_descriptors(const StateEntries& entries) {
+  std::map<UnitId, std::map<std::uint64_t, std::pair<ListeningSocket, std::string>>> listening;
+  for (auto at = entries.lower_bound(kDescriptor); at != entries.end(); ++at) {
+    const auto& [key, text] = *at;
+    if (!key.starts_with(kDescriptor)) break;
+    const std::string name = key.substr(kDescriptor.size());
+    const auto unit_name = unit::UnitName::parse(value_of(text, "unit"));
+    const auto unit = unit_name ? engine.find(*unit_name) : std::nullopt;
+    if (!unit) continue;
+    if (name.starts_with("listen-")) {
+      ListeningSocket socket;
+      socket.fd = kept.take(name);
+      socket.accepts = value_of(text, "accepts") == "1";
+      if (!socket.fd) continue;
+      listening[*unit].emplace(number_of(value_of(text, "index")),
+                               std::pair(std::move(socket), name));
+    } else if (name.starts_with("stored-")) {
+      sys::Fd fd = kept.take(name);
+      if (!fd) continue;
+      fd_store.restore(*unit, std::move(fd), value_of(text, "name"), value_of(text, "poll") == "1",
+                       name);
+    } else {
+      continue;
+    }
+    keeper.set(key, text);
+  }
+  for (auto& [unit, sockets] : listening) {
+    Listening all;
+    for (auto& [index, socket] : sockets) {
+      all.sockets.push_back(std::move(socket.first));
+      all.names.push_back(std::move(socket.second));
+    }
+    listeners.restore(unit, std::move(all.sockets), std::move(all.names));
+  }
+}
+
+}  // namespace pidward::runtime

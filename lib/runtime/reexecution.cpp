@@ -1,0 +1,81 @@
+// The planned way to another pidward, after an upgrade say: the same process executes the program
+// anew. It finds everything as it would after a crash, and its descriptors besides.
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <cstdlib>
+
+#include <fmt/core.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "runtime/manager_impl.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+Result<std::string> own_program() {
+  std::string path(PATH_MAX, '\0');
+  const ssize_t length = ::readlink("/proc/self/exe", path.data(), path.size());
+  if (length < 0) return Error::from_errno(errno, "Cannot find our own program");
+  path.resize(static_cast<std::size_t>(length));
+  // An upgrade puts the new program in the place of the old one, which is then a deleted file.
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
+  if (::access(path.c_str(), X_OK) != 0) {
+    return Error::from_errno(errno, fmt::format("Cannot execute {}", path));
+  }
+  return path;
+}
+
+Result<std::vector<std::string>> own_arguments() {
+  PIDWARD_TRY(std::string text, sys::read_file("/proc/self/cmdline"));
+  std::vector<std::string> arguments;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\0', at), text.size());
+    arguments.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return arguments;
+}
+
+}  // namespace
+
+Status Manager::reexecute() {
+  Impl& impl = *impl_;
+  if (impl.wanted_exit) return Error(Errc::shutting_down, "pidward is stopping");
+  PIDWARD_TRY(const std::string program, own_program());
+  PIDWARD_TRY(std::vector<std::string> arguments, own_arguments());
+  std::vector<char*> words;
+  for (std::string& argument : arguments) words.push_back(argument.data());
+  words.push_back(nullptr);
+  log(LogLevel::notice, fmt::format("Executing {} anew", program));
+  impl.keeper.all_changed();
+  impl.keeper.set(kHandoverKey, impl.kept.hand_over());
+  impl.keep_manager_entry();
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): the workers do not read the environment
+  ::setenv(kHandoverVariable, std::to_string(::getpid()).c_str(), 1);
+  rlimit raised{};
+  ::getrlimit(RLIMIT_NOFILE, &raised);
+  rlimit before = raised;
+  // What we were given is what services get; the next of us is to be given the same.
+  const unit::Value* const given =
+      impl.source.context().defaults.find(unit::Directive::LimitNOFILE);
+  if (given != nullptr) before.rlim_cur = std::get<unit::ResourceLimit>(*given).soft;
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  sigset_t none;
+  sigset_t mask;
+  sigemptyset(&none);
+  pthread_sigmask(SIG_SETMASK, &none, &mask);
+  ::execv(program.c_str(), words.data());
+  // Still here: everything stays as it was.
+  const int why = errno;
+  pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+  ::setrlimit(RLIMIT_NOFILE, &raised);
+  ::unsetenv(kHandoverVariable);  // NOLINT(concurrency-mt-unsafe)
+  impl.kept.take_back();
+  impl.keeper.remove_entry(kHandoverKey);
+  return Error::from_errno(why, fmt::format("Cannot execute {}", program));
+}
+
+}  // namespace pidward::runtime
