@@ -200,7 +200,7 @@ void ServiceMachine::resume_phase(MachineContext& c) {
     case Phase::final_sigterm:
     case Phase::final_sigkill:
       // The signal may not have been sent any more; once too often is better than never.
-      if (signalled_) return signal_stage(c);
+      if (signalled_) signal_stage(c);
       if (!main_.exists() && !control_.exists()) c.emit(WatchEmpty{c.id()});
       return;
   }

@@ -1,0 +1,195 @@
+// One manager goes without a word and the next one takes over: in one process, so that what is left
+// behind is exactly what is on disk and in the kernel.
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "manager_fixture.hpp"
+#include "runtime/state_file.hpp"
+
+namespace pidward::runtime {
+namespace {
+
+using engine::ActiveState;
+
+class OutliveTest : public ManagerTest {
+ protected:
+  /// The manager is gone as if it had been killed: nothing is stopped, told or cleaned up.
+  void lose_manager() {
+    manager_.reset();
+    io_.restart();
+  }
+  void take_over() {
+    start_manager();
+    manager_->boot();
+  }
+  std::string state_file() { return directory_.path("run/state"); }
+};
+
+TEST_F(OutliveTest, ARunningServiceIsKnownAgainByItsInode) {
+  service("a.service", "ExecStart=/bin/sleep 1000\n");
+  start_manager();
+  start("a.service");
+  wait_for("a.service", ActiveState::active);
+  const auto before = status("a.service");
+  const ProcessId main = before.service->main;
+  const InvocationId invocation = before.invocation;
+  lose_manager();
+  take_over();
+  const auto after = status("a.service");
+  EXPECT_EQ(after.active, ActiveState::active);
+  EXPECT_EQ(after.service->main, main);
+  EXPECT_EQ(after.invocation, invocation);
+  EXPECT_EQ(manager_->list_processes(after.id).size(), 1U);
+  stop("a.service");
+  wait_for("a.service", ActiveState::inactive);
+  EXPECT_TRUE(manager_->list_processes(std::nullopt).empty());
+}
+
+TEST_F(OutliveTest, AServiceThatEndedMeanwhileIsTreatedAsItsRestartSays) {
+  service("a.service", "Restart=always\nRestartSec=0\nExecStart=/bin/sleep 1000\n");
+  service("b.service", "ExecStart=/bin/sleep 1000\n");
+  start_manager();
+  for (const char* name : {"a.service", "b.service"}) {
+    start(name);
+    wait_for(name, ActiveState::active);
+  }
+  const ProcessId first = status("a.service").service->main;
+  std::vector<sys::Pidfd> mains;
+  for (const ProcessInfo& process : manager_->list_processes(std::nullopt)) {
+    mains.push_back(*sys::Pidfd::open(static_cast<pid_t>(process.pid)));
+  }
+  lose_manager();
+  for (const sys::Pidfd& main : mains) {
+    ASSERT_TRUE(main.send_signal(SIGKILL));
+    pollfd wait{main.get(), POLLIN, 0};
+    ASSERT_EQ(::poll(&wait, 1, 60000), 1);
+    // Somebody else, its new parent, collects it.
+    ASSERT_TRUE(main.reap());
+  }
+  take_over();
+  run_until([&] {
+    const auto now = status("a.service");
+    return now.active == ActiveState::active && now.service->main && now.service->main != first;
+  });
+  run_until([&] { return status("b.service").active != ActiveState::active; });
+  EXPECT_FALSE(status("b.service").service->main);
+}
+
+TEST_F(OutliveTest, AStopThatHadBegunIsBroughtToItsEnd) {
+  service("a.service", "TimeoutStopSec=300ms\nExecStart=/bin/sh -c 'trap \"\" TERM; touch " +
+                           directory_.path("up") + "; while :; do sleep 1; done'\n");
+  start_manager();
+  start("a.service");
+  run_until([&] { return std::filesystem::exists(directory_.path("up")); });
+  stop("a.service");
+  run_until([&] { return status("a.service").active == ActiveState::deactivating; });
+  lose_manager();
+  take_over();
+  EXPECT_TRUE(status("a.service").job);
+  run_until([&] { return !status("a.service").job; });
+  EXPECT_EQ(status("a.service").active, ActiveState::failed);
+  EXPECT_TRUE(manager_->list_processes(std::nullopt).empty());
+}
+
+TEST_F(OutliveTest, AStartThatHadBegunIsBroughtToItsEnd) {
+  service("a.service", "Type=notify\nNotifyAccess=all\nExecStart=/bin/sh -c 'while ! test -e " +
+                           directory_.path("go") +
+                           "; do sleep 0.05; done; systemd-notify --ready; exec sleep 1000'\n");
+  start_manager();
+  start("a.service");
+  run_until([&] { return static_cast<bool>(status("a.service").service->main); });
+  const ProcessId main = status("a.service").service->main;
+  lose_manager();
+  take_over();
+  EXPECT_EQ(status("a.service").active, ActiveState::activating);
+  EXPECT_TRUE(status("a.service").job);
+  directory_.write("go", "");
+  wait_for("a.service", ActiveState::active);
+  EXPECT_EQ(status("a.service").service->main, main);
+}
+
+TEST_F(OutliveTest, ALostStateIsFoundInTheLabelsOfTheProcesses) {
+  service("a.service", "ExecStart=/bin/sleep 1000\n");
+  start_manager();
+  if (!manager_->features().has(sys::Feature::pidfs_xattrs) ||
+      !manager_->features().has(sys::Feature::cgroup)) {
+    return;  // then the state file is all there is
+  }
+  start("a.service");
+  wait_for("a.service", ActiveState::active);
+  const ProcessId main = status("a.service").service->main;
+  const InvocationId invocation = status("a.service").invocation;
+  lose_manager();
+  std::filesystem::remove(state_file());
+  start_manager();
+  EXPECT_EQ(status("a.service").active, ActiveState::active);
+  EXPECT_EQ(status("a.service").service->main, main);
+  EXPECT_EQ(status("a.service").invocation, invocation);
+}
+
+TEST_F(OutliveTest, AFileThatIsNoStateIsSetAside) {
+  std::filesystem::create_directories(directory_.path("run"));
+  std::ofstream(state_file()) << "nothing of the kind\n";
+  service("a.service", "ExecStart=/bin/sleep 1000\n");
+  start_manager();
+  EXPECT_TRUE(std::filesystem::exists(state_file() + ".bad"));
+  start("a.service");
+  wait_for("a.service", ActiveState::active);
+}
+
+TEST_F(OutliveTest, AnOrderlyEndLeavesNoState) {
+  service("a.service", "ExecStart=/bin/sleep 1000\n");
+  start_manager();
+  start("a.service");
+  wait_for("a.service", ActiveState::active);
+  EXPECT_TRUE(std::filesystem::exists(state_file()));
+  TearDown();
+  EXPECT_FALSE(std::filesystem::exists(state_file()));
+}
+
+TEST_F(OutliveTest, DescriptorsOfAServiceComeBackToItWhenItIsRestarted) {
+  const std::string out = directory_.path("out");
+  const std::string program = directory_.write("keep.py", R"(
+import array, os, socket, sys, time
+def tell(text, fds):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.connect(os.environ["NOTIFY_SOCKET"])
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    s.sendmsg([text.encode()], rights)
+if "LISTEN_FDS" not in os.environ:
+    for name in ("one", "two", "one", "four"):
+        r, w = os.pipe()
+        os.write(w, name.encode())
+        tell("FDSTORE=1\nFDNAME=" + name, [r, r])
+    tell("FDSTOREREMOVE=1\nFDNAME=two", [])
+    tell("READY=1", [])
+else:
+    with open(sys.argv[1] + ".new", "w") as out:
+        fds = int(os.environ["LISTEN_FDS"])
+        held = [os.read(3 + i, 100).decode() for i in range(fds)]
+        print(os.environ["LISTEN_FDNAMES"], ",".join(held), os.environ["FDSTORE"], file=out)
+    os.rename(sys.argv[1] + ".new", sys.argv[1])
+    tell("READY=1", [])
+time.sleep(1000)
+)");
+  service("a.service", "Type=notify\nFileDescriptorStoreMax=3\nExecStart=/usr/bin/python3 " +
+                           program + " " + out + "\n");
+  start_manager();
+  start("a.service");
+  wait_for("a.service", ActiveState::active);
+  // Four were sent, each twice; three fit, the last did not, and one was taken back.
+  EXPECT_EQ(status("a.service").service->stored_descriptors, 2U);
+  ASSERT_TRUE(request("a.service", engine::JobType::restart));
+  run_until([&] { return std::filesystem::exists(out); });
+  EXPECT_EQ(directory_.read("out"), "one:one one,one 3\n");
+  stop("a.service");
+  wait_for("a.service", ActiveState::inactive);
+  EXPECT_EQ(status("a.service").service->stored_descriptors, 0U);
+}
+
+}  // namespace
+}  // namespace pidward::runtime
