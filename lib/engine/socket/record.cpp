@@ -45,6 +45,11 @@ void SocketMachine::each_field(Archive& a, Self& self) {
 }
 
 void SocketMachine::save(Saver& to) const {
+  // One that was never touched has nothing to say.
+  if (status_.state == SocketState::dead && status_.accepted == 0 && status_.refused == 0 &&
+      status_.result == "success" && trigger_limit_.count == 0 && early_.empty()) {
+    return;
+  }
   each_field(to, *this);
   if (status_.result != "success") to.text("result", std::string(status_.result));
   to.list("early", early_, each_early_exit_field<Saver>);
