@@ -6,6 +6,7 @@
 // that nobody asks for is ignored, and a value that cannot be makes the record a bad one.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <map>
@@ -44,6 +45,7 @@ class Saver {
     number(key, value.number());
   }
   void process(std::string_view key, const ProcessId& value) { id(key, value); }
+  void spawn(std::string_view key, const SpawnId& value) { id(key, value); }
   void flag(std::string_view key, const bool& value, bool initial = false) {
     if (value != initial) put(key, value ? "1" : "0");
   }
@@ -111,6 +113,12 @@ class Loader {
     value = Id(raw);
   }
   void process(std::string_view key, ProcessId& value);
+  void spawn(std::string_view key, SpawnId& value) {
+    id(key, value);
+    last_spawn_ = std::max(last_spawn_, value);
+  }
+  /// The highest number of a spawn that was read: new ones are to be above it.
+  [[nodiscard]] SpawnId last_spawn() const { return last_spawn_; }
   void flag(std::string_view key, bool& value, bool /*initial*/ = false) {
     std::uint32_t raw = value ? 1 : 0;
     number(key, raw);
@@ -153,6 +161,7 @@ class Loader {
   std::map<std::string, std::string, std::less<>> values_;
   ProcessMap processes_;
   std::string prefix_;
+  SpawnId last_spawn_;
   bool good_ = true;
 };
 

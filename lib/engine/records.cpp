@@ -136,7 +136,9 @@ std::vector<unit::UnitName> Core::restore(std::span<const UnitRecord> records,
     }
     Loader from(record.text, processes);
     seen.insert(unit->id);
-    if (load(*unit, from)) {
+    const bool good = load(*unit, from);
+    last_spawn_ = std::max(last_spawn_, from.last_spawn().number());
+    if (good) {
       restored.push_back(unit->id);
       continue;
     }

@@ -24,7 +24,7 @@ void each_command_field(Archive& a, Record& record) {
 
 template <typename Archive, typename AChild>
 void each_child_field(Archive& a, const std::string& key, AChild& child) {
-  a.id(key + ".spawn", child.spawn);
+  a.spawn(key + ".spawn", child.spawn);
   a.process(key + ".process", child.process);
   a.number(key + ".index", child.index);
   a.directive(key + ".list", child.list);

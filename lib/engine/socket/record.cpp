@@ -32,7 +32,7 @@ void SocketMachine::each_field(Archive& a, Self& self) {
   a.number("accepted", self.status_.accepted);
   a.number("refused", self.status_.refused);
   a.process("control", self.status_.control);
-  a.id("control_child.spawn", self.control_.spawn);
+  a.spawn("control_child.spawn", self.control_.spawn);
   a.process("control_child.process", self.control_.process);
   a.directive("control_child.list", self.control_.list);
   a.number("control_child.index", self.control_.index);
