@@ -126,9 +126,16 @@ void ServiceMachine::resume(MachineContext& c) {
   if (service_type(c.settings()) == unit::ServiceType::dbus && !is_down(phase_)) {
     c.emit(WatchBusName{.unit = c.id(), .watch = true});
   }
+  // Each of these may move on, and what is new then needs no resuming.
+  const Phase phase = phase_;
+  const SpawnId control = control_.spawn;
   resume_child(c, ProcessRole::main);
-  resume_child(c, ProcessRole::control);
-  resume_phase(c);
+  if (control_.spawn == control) resume_child(c, ProcessRole::control);
+  if (phase_ == phase) resume_phase(c);
+  // Whether its program ran was about to be told. If it did not, its exit code says so.
+  if (phase_ == Phase::start && phase == phase_ && main_.process) {
+    happen(c, Happening::executed);
+  }
 }
 
 /// A spawn that was not answered is asked for again under its own number: the runtime knows whether
@@ -149,13 +156,10 @@ void ServiceMachine::resume_child(MachineContext& c, ProcessRole role) {
     is_main ? main_ended(c, {}, true) : control_ended(c, {}, true);
     return;
   }
-  if (!child.process) return;
-  if (child.doomed) {
+  if (child.process && child.doomed) {
     const KillWhom whom = is_main ? KillWhom::main : KillWhom::control;
     c.emit(KillProcesses{.unit = c.id(), .whom = whom, .signal = SIGKILL});
   }
-  // Whether its program ran was about to be told. If it did not, its exit code says so.
-  if (phase_ == Phase::start) happen(c, Happening::executed);
 }
 
 void ServiceMachine::resume_phase(MachineContext& c) {

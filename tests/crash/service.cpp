@@ -1,0 +1,60 @@
+// A service of the crash test: holds the lock of its name, so that a second one of it is noticed,
+// and notes each start. crash_service DIRECTORY NAME [notify] [stubborn]
+#include <csignal>
+#include <cstring>
+#include <string>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace {
+
+void note(const std::string& file, const std::string& text) {
+  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const std::string line = text + "\n";
+  if (fd < 0 || ::write(fd, line.data(), line.size()) < 0) ::_exit(90);
+  ::close(fd);
+}
+
+bool tell(const char* state) {
+  const char* const path = ::getenv("NOTIFY_SOCKET");
+  if (path == nullptr) return false;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const ssize_t sent = ::sendto(fd, state, std::strlen(state), MSG_NOSIGNAL,
+                                reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  ::close(fd);
+  return sent >= 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 3) return 91;
+  const std::string directory = argv[1];
+  const std::string name = argv[2];
+  const auto wants = [&](const char* word) {
+    for (int i = 3; i < argc; ++i) {
+      if (std::strcmp(argv[i], word) == 0) return true;
+    }
+    return false;
+  };
+  const int lock =
+      ::open((directory + "/" + name + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock < 0) return 92;
+  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    note(directory + "/trouble", "two of " + name + " at a time");
+    return 93;
+  }
+  note(directory + "/" + name + ".starts", std::to_string(::getpid()));
+  if (wants("stubborn")) std::signal(SIGTERM, SIG_IGN);
+  // pidward may be dead at this moment and nobody keep its socket: a service tries again.
+  while (wants("notify") && !tell("READY=1")) ::usleep(20000);
+  if (wants("once")) return 0;
+  for (;;) ::pause();
+}
