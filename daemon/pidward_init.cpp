@@ -197,13 +197,16 @@ void kill_dependents() {
 /// "LISTEN_FDNAMES=a:b" and its kin, and who we are; everything else as we got it.
 void make_environment() {
   size_t count = 0;
-  for (char** entry = environ; *entry != nullptr && count < kMostEnvironment - 5; ++entry) {
+  for (char** entry = environ; *entry != nullptr && count < kMostEnvironment - 6; ++entry) {
     const bool ours = begins_with(*entry, "NOTIFY_SOCKET=") || begins_with(*entry, "LISTEN_PID=") ||
                       begins_with(*entry, "LISTEN_FDS=") ||
                       begins_with(*entry, "LISTEN_FDNAMES=") ||
-                      begins_with(*entry, "LISTEN_PIDFDID=");
+                      begins_with(*entry, "LISTEN_PIDFDID=") || begins_with(*entry, "FDSTORE=");
     if (!ours) environment[count++] = *entry;
   }
+  static char room[] = "FDSTORE=16384";
+  static_assert(kMostStored == 16384);
+  environment[count++] = room;
   environment[count++] = notify_variable;
   if (stored_count > 0) {
     char* end = listen_names + strlen(strcpy(listen_names, "LISTEN_FDNAMES="));

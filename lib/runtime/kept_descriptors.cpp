@@ -32,6 +32,11 @@ std::uint64_t trailing_number(std::string_view name) {
   return number;
 }
 
+// Not polled: a pidfd hangs up when its process is gone, and then it is needed most.
+std::string store_message(const std::string& name) {
+  return fmt::format("FDSTORE=1\nFDPOLL=0\nFDNAME={}", name);
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, sys::Fd>> take_listen_fds() {
@@ -91,7 +96,8 @@ void KeptDescriptors::open(std::string_view handover) {
     returned_.insert_or_assign(std::move(name), std::move(fd));
   }
   const std::string path = variable("NOTIFY_SOCKET");
-  if (path.empty()) return;
+  const std::string room = variable("FDSTORE");
+  if (path.empty() || room.empty() || room == "0") return;
   const auto address = parse_socket_address(path);
   auto socket = sys::make_socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK);
   if (!address || !socket || ::connect(socket->get(), address->get(), address->length) != 0) {
@@ -123,13 +129,16 @@ std::string KeptDescriptors::new_name(std::string_view kind) {
 
 void KeptDescriptors::keep(const std::string& name, int fd) {
   kept_.insert_or_assign(name, fd);
-  // Not polled: a pidfd hangs up when its process is gone, and then it is needed most.
-  send(fmt::format("FDSTORE=1\nFDPOLL=0\nFDNAME={}", name), fd);
+  send(store_message(name), fd);
 }
 
 void KeptDescriptors::drop(const std::string& name) {
   const bool known = kept_.erase(name) > 0 || returned_.erase(name) > 0;
-  if (known) send(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name), -1);
+  // One that still waits to be sent would stay open for nothing.
+  const std::string waiting = store_message(name);
+  const auto unsent =
+      std::erase_if(outgoing_, [&](const Outgoing& message) { return message.text == waiting; });
+  if (known && unsent == 0) send(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name), -1);
 }
 
 void KeptDescriptors::send(std::string text, int fd) {

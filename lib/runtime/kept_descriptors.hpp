@@ -23,7 +23,8 @@ class KeptDescriptors final : private DescriptorHandler {
   KeptDescriptors& operator=(const KeptDescriptors&) = delete;
 
   /// Takes in what $LISTEN_FDS hands us, or what our own process had before it executed itself anew
-  /// (`handover`), and finds out who keeps descriptors for us. Without $NOTIFY_SOCKET nobody does.
+  /// (`handover`), and finds out who keeps descriptors for us: whoever listens on $NOTIFY_SOCKET, if
+  /// $FDSTORE says that there is room (systemd and pidward-init set it).
   void open(std::string_view handover);
   /// Before we execute ourselves: all that is kept stays open, at its number. Returns what open()
   /// is to be told.

@@ -60,19 +60,13 @@ void raise_descriptor_limit(unit::Settings& defaults) {
 std::vector<std::string> initial_environment(const Config& config) {
   std::vector<std::string> block;
   if (config.scope == unit::Scope::user) {
-    static constexpr std::string_view kOurs[] = {"NOTIFY_SOCKET=",
-                                                 "INVOCATION_ID=",
-                                                 "JOURNAL_STREAM=",
-                                                 "LISTEN_PID=",
-                                                 "LISTEN_FDS=",
-                                                 "LISTEN_FDNAMES=",
-                                                 "MAINPID=",
-                                                 "MAINPIDFDID=",
-                                                 "WATCHDOG_PID=",
-                                                 "WATCHDOG_USEC=",
-                                                 "SYSTEMD_EXEC_PID=",
-                                                 "MANAGERPID=",
-                                                 "PIDWARD_DISABLE_FEATURES="};
+    static constexpr std::string_view kOurs[] = {"NOTIFY_SOCKET=",  "FDSTORE=",
+                                                 "INVOCATION_ID=",  "JOURNAL_STREAM=",
+                                                 "LISTEN_PID=",     "LISTEN_FDS=",
+                                                 "LISTEN_FDNAMES=", "MAINPID=",
+                                                 "MAINPIDFDID=",    "WATCHDOG_PID=",
+                                                 "WATCHDOG_USEC=",  "SYSTEMD_EXEC_PID=",
+                                                 "MANAGERPID=",     "PIDWARD_DISABLE_FEATURES="};
     for (char** entry = environ; *entry != nullptr; ++entry) {
       const std::string_view text(*entry);
       const bool ours = std::ranges::any_of(

@@ -117,6 +117,7 @@ bool Keeper::start() {
   launch.arguments = options_.command;
   launch.log = options_.directory + "/daemon.log";
   launch.environment.push_back("NOTIFY_SOCKET=" + options_.directory + "/keeper");
+  if (options_.keeps_descriptors) launch.environment.emplace_back("FDSTORE=16384");
   std::string names;
   for (const auto& [name, fd] : stored_) {
     names += (names.empty() ? "" : ":") + name;
