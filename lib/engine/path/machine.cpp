@@ -2,6 +2,7 @@
 // and says once when a path is as the unit wants it.
 #include <fmt/core.h>
 
+#include "engine/record.hpp"
 #include "engine/simple_machines.hpp"
 #include "engine/unit.hpp"
 
@@ -37,6 +38,11 @@ class PathMachine final : public Machine {
     status_.result = "success";
     if (state_ == PathState::failed) enter(context, PathState::dead);
   }
+  void save(Saver& to) const override;
+  void load(Loader& from) override;
+  void resume(MachineContext& context) override {
+    if (state_ == PathState::waiting || state_ == PathState::setting_up) watch(context, state_);
+  }
   [[nodiscard]] const PathStatus* path_status() const override { return &status_; }
   [[nodiscard]] std::optional<std::vector<std::string>> trigger_environment() const override {
     if (state_ != PathState::running || triggered_by_.empty()) return std::nullopt;
@@ -60,6 +66,25 @@ class PathMachine final : public Machine {
   std::string triggered_by_;  ///< the path; empty when somebody else started the unit
   PathStatus status_;
 };
+
+void PathMachine::save(Saver& to) const {
+  to.choice("state", state_, PathState::failed);
+  to.time("trigger_limit.begin", trigger_limit_.begin);
+  to.number("trigger_limit.count", trigger_limit_.count);
+  if (state_ == PathState::failed) to.text("result", std::string(status_.result));
+}
+
+void PathMachine::load(Loader& from) {
+  static constexpr std::array kResults{"resources", "start-limit-hit", "trigger-limit-hit"};
+  from.choice("state", state_, PathState::failed);
+  from.time("trigger_limit.begin", trigger_limit_.begin);
+  from.number("trigger_limit.count", trigger_limit_.count);
+  std::string result;
+  from.text("result", result);
+  for (const char* known : kResults) {
+    if (result == known) status_.result = known;
+  }
+}
 
 ActiveState PathMachine::active() const {
   switch (state_) {

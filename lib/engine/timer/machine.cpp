@@ -1,9 +1,11 @@
 // Timer units (systemd.timer(5)). What elapses when is in rules.hpp; here is what the unit does
 // with it.
 #include <algorithm>
+#include <array>
 
 #include <fmt/core.h>
 
+#include "engine/record.hpp"
 #include "engine/simple_machines.hpp"
 #include "engine/timer/rules.hpp"
 
@@ -35,6 +37,12 @@ class TimerMachine final : public Machine {
   void reset_failed(MachineContext& context) override {
     status_.result = "success";
     if (state_ == TimerState::failed) enter(context, TimerState::dead);
+  }
+  void save(Saver& to) const override;
+  void load(Loader& from) override;
+  /// Waits anew, for what is next now; the clock is not watched yet.
+  void resume(MachineContext& context) override {
+    if (state_ == TimerState::waiting) wait(context);
   }
   [[nodiscard]] const TimerStatus* timer_status() const override { return &status_; }
   [[nodiscard]] std::optional<std::vector<std::string>> trigger_environment() const override;
@@ -76,6 +84,25 @@ bool has_calendar(const MachineContext& context) {
 
 bool is_persistent(const MachineContext& context) {
   return context.settings().boolean(Directive::Persistent) && has_calendar(context);
+}
+
+void TimerMachine::save(Saver& to) const {
+  to.choice("state", state_, TimerState::failed);
+  to.now("started", started_);
+  to.now("last_trigger", status_.last_trigger);
+  if (state_ == TimerState::failed) to.text("result", std::string(status_.result));
+}
+
+void TimerMachine::load(Loader& from) {
+  static constexpr std::array kResults{"resources", "start-limit-hit"};
+  from.choice("state", state_, TimerState::failed);
+  from.now("started", started_);
+  from.now("last_trigger", status_.last_trigger);
+  std::string result;
+  from.text("result", result);
+  for (const char* known : kResults) {
+    if (result == known) status_.result = known;
+  }
 }
 
 ActiveState TimerMachine::active() const {
