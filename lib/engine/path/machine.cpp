@@ -1,5 +1,7 @@
 // Path units (systemd.path(5)). Looking at the file system is the runtime's: it is asked to watch,
 // and says once when a path is as the unit wants it.
+#include <array>
+
 #include <fmt/core.h>
 
 #include "engine/record.hpp"
