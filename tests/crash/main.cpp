@@ -269,12 +269,18 @@ bool Day::compare(const Deed& deed) {
                               found.text("SubState"), want.state));
     }
     if (!want.unit.ends_with(".service")) continue;
-    const int starts = starts_of(want.unit) - starts_before_[want.unit];
+    const bool runs = found.text("SubState") == "running";
+    // A program that was just started takes its time to say so.
+    for (int i = 0; i < 1000 && is_locked(want.unit) != runs; ++i) ::usleep(5000);
+    int starts = starts_of(want.unit) - starts_before_[want.unit];
+    for (int i = 0; i < 200 && starts < want.starts; ++i) {
+      ::usleep(5000);
+      starts = starts_of(want.unit) - starts_before_[want.unit];
+    }
     if (want.starts >= 0 && starts != want.starts) {
       return fail(
           fmt::format("{} was started {} times and not {}", want.unit, starts, want.starts));
     }
-    const bool runs = found.text("SubState") == "running";
     if (is_locked(want.unit) != runs) {
       return fail(fmt::format("{} is {}, its process is {}", want.unit, found.text("SubState"),
                               runs ? "gone" : "there"));
