@@ -37,13 +37,26 @@ const sockaddr* generic(const sockaddr_un& address) {
   return reinterpret_cast<const sockaddr*>(&address);
 }
 
+/// A child of the last daemon's on its way to exec may still have a copy of its socket.
+bool listener_lives(int connection) {
+  const auto peer = sys::peer_credentials(connection);
+  if (!peer) return true;
+  const auto process = sys::Pidfd::open(peer->pid);
+  if (!process) return process.error().code() != Errc::no_such_process;
+  const auto ended = process->has_ended();
+  return !ended || !*ended;
+}
+
 Status make_way(const std::string& path, const sockaddr_un& address) {
   PIDWARD_TRY(const sys::Fd probe, sys::make_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK));
-  if (::connect(probe.get(), generic(address), sizeof address) == 0 || errno == EAGAIN) {
+  const bool answered =
+      ::connect(probe.get(), generic(address), sizeof address) == 0 || errno == EAGAIN;
+  const int why = errno;
+  if (answered && listener_lives(probe.get())) {
     return Error(Errc::unit_exists, fmt::format("another pidward serves {}", path))
         .advise("stop it, or give this one another runtime directory");
   }
-  if (errno == ENOENT) return {};
+  if (!answered && why == ENOENT) return {};
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
     return Error::from_errno(errno, fmt::format("removing the old socket {}", path));
   }

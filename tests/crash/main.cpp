@@ -297,7 +297,11 @@ bool Day::compare(const Deed& deed) {
 Day::Outcome Day::try_boundary(const Deed& deed, std::size_t at) {
   now_ = fmt::format("{}, boundary {}", deed.name, at);
   deed.prepare();
-  for (const Expected& want : deed.expected) starts_before_[want.unit] = starts_of(want.unit);
+  for (const Expected& want : deed.expected) {
+    const bool runs = properties(want.unit).text("SubState") == "running";
+    for (int i = 0; runs && i < 1000 && !is_locked(want.unit); ++i) ::usleep(5000);
+    starts_before_[want.unit] = starts_of(want.unit);
+  }
   std::size_t seen = 0;
   const bool killed = keeper_.kill_at(at, deed.act, seen);
   if (killed) {

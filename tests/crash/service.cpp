@@ -44,6 +44,8 @@ int main(int argc, char** argv) {
     }
     return false;
   };
+  // Before the lock, so that whoever sees the lock taken finds the note too.
+  note(directory + "/" + name + ".starts", std::to_string(::getpid()));
   const int lock =
       ::open((directory + "/" + name + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) return 92;
@@ -51,7 +53,6 @@ int main(int argc, char** argv) {
     note(directory + "/trouble", "two of " + name + " at a time");
     return 93;
   }
-  note(directory + "/" + name + ".starts", std::to_string(::getpid()));
   if (wants("stubborn")) std::signal(SIGTERM, SIG_IGN);
   // pidward may be dead at this moment and nobody keep its socket: a service tries again.
   while (wants("notify") && !tell("READY=1")) ::usleep(20000);
