@@ -37,7 +37,7 @@ bool is_alone_in(const sys::CgroupMount& mount, const std::string& path) {
 CgroupTree::CgroupTree(Core& core) : core_(core) {}
 CgroupTree::~CgroupTree() = default;
 
-void CgroupTree::open() {
+void CgroupTree::open(bool goes_on) {
   if (!core_.config.use_control_groups) {
     why_not_ = "switched off by the configuration";
     return;
@@ -83,7 +83,7 @@ void CgroupTree::open() {
   inotify_watch_ = *std::move(watch);
   base_is_ours_ = base.path != *own;
   base_ = *std::move(group);
-  kill_marked(base_);
+  if (!goes_on) kill_marked(base_);
 }
 
 // What an earlier pidward was not to be outlived by, and was: its main processes are dead already,
@@ -148,7 +148,7 @@ Result<sys::CgroupDir> CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spe
   watches_[group.watch] = unit;
   by_id_[group.id] = unit;
   by_path_[group.path] = unit;
-  group.known_empty = true;
+  group.known_empty = !group.killed;
   watch_memory(unit, group, *directory, spec);
   groups_.emplace(unit, std::move(group));
   return directory;

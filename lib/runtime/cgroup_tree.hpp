@@ -46,8 +46,9 @@ class CgroupTree final : private DescriptorHandler {
   CgroupTree& operator=(const CgroupTree&) = delete;
 
   /// Finds or makes the base group. Without a writable hierarchy that is no error: is_available()
-  /// is false then and why_not() says why.
-  void open();
+  /// is false then and why_not() says why. `goes_on`: this process was the manager before, and
+  /// executed itself anew; what was not to outlive it stays.
+  void open(bool goes_on);
   [[nodiscard]] bool is_available() const { return static_cast<bool>(base_); }
   [[nodiscard]] const std::string& why_not() const { return why_not_; }
   [[nodiscard]] const sys::CgroupDir& base() const { return base_; }

@@ -56,6 +56,12 @@ bool Freezer::group_changed(UnitId unit) {
   return false;
 }
 
+void Freezer::take_over(UnitId unit) {
+  const auto group = groups_.group(unit);
+  const auto frozen = group ? group->frozen() : Result<bool>(false);
+  if (frozen && *frozen) units_[unit].state = FreezerState::frozen;
+}
+
 void Freezer::release(UnitId unit) {
   if (units_.contains(unit)) thaw(unit, [](const Status&) {});
 }

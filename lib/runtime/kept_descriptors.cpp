@@ -76,9 +76,9 @@ void KeptDescriptors::take_back() {
 }
 
 void KeptDescriptors::open(std::string_view handover) {
-  const bool same = variable(kHandoverVariable) == std::to_string(::getpid());
+  same_process_ = variable(kHandoverVariable) == std::to_string(::getpid());
   ::unsetenv(kHandoverVariable);  // NOLINT(concurrency-mt-unsafe): before any thread
-  while (same && !handover.empty()) {
+  while (same_process_ && !handover.empty()) {
     const std::size_t end = std::min(handover.find('\n'), handover.size());
     const std::string_view line = handover.substr(0, end);
     handover.remove_prefix(std::min(end + 1, handover.size()));

@@ -23,14 +23,16 @@ class KeptDescriptors final : private DescriptorHandler {
   KeptDescriptors& operator=(const KeptDescriptors&) = delete;
 
   /// Takes in what $LISTEN_FDS hands us, or what our own process had before it executed itself anew
-  /// (`handover`), and finds out who keeps descriptors for us: whoever listens on $NOTIFY_SOCKET, if
-  /// $FDSTORE says that there is room (systemd and pidward-init set it).
+  /// (`handover`), and finds out who keeps descriptors for us: whoever listens on $NOTIFY_SOCKET,
+  /// if $FDSTORE says that there is room (systemd and pidward-init set it).
   void open(std::string_view handover);
   /// Before we execute ourselves: all that is kept stays open, at its number. Returns what open()
   /// is to be told.
   [[nodiscard]] std::string hand_over();
   /// That came to nothing.
   void take_back();
+  /// Whether open() found that our own process executed itself anew.
+  [[nodiscard]] bool is_same_process() const { return same_process_; }
   /// Whether somebody keeps what we send.
   [[nodiscard]] bool has_keeper() const { return static_cast<bool>(socket_); }
 
@@ -44,6 +46,8 @@ class KeptDescriptors final : private DescriptorHandler {
   /// Keeps a descriptor under this name. It is borrowed, and stays ours: drop() comes before it is
   /// closed.
   void keep(const std::string& name, int fd);
+  /// keep(), for executing ourselves only: nobody else gets a copy.
+  void keep_here(const std::string& name, int fd) { kept_.insert_or_assign(name, fd); }
   void drop(const std::string& name);
   [[nodiscard]] bool is_kept(const std::string& name) const { return kept_.contains(name); }
 
@@ -63,6 +67,7 @@ class KeptDescriptors final : private DescriptorHandler {
   std::map<std::string, sys::Fd, std::less<>> returned_;
   std::map<std::string, int> kept_;
   std::uint64_t next_ = 1;
+  bool same_process_ = false;
 };
 
 /// Set to our number while we execute ourselves.

@@ -219,7 +219,7 @@ Status Manager::Impl::open() {
   });
   watcher->set_round_end([](void* self) { static_cast<Manager::Impl*>(self)->child_doorbell(); },
                          this);
-  groups.open();
+  groups.open(kept.is_same_process());
   if (!groups.is_available()) {
     log(LogLevel::notice, fmt::format("Running without control groups: {}", groups.why_not()));
   }

@@ -63,6 +63,7 @@ void Manager::Impl::recover(const StateEntries& entries, bool whole) {
   find_processes(entries, map);
   recover_descriptors(entries);
   if (!whole) find_unknown_processes(records);
+  for (const UnitId unit : engine.units()) freezer.take_over(unit);
   if (const auto found = entries.find(kManager); found != entries.end()) {
     recover_manager_entry(found->second);
   }
@@ -110,10 +111,13 @@ void Manager::Impl::find_processes(const StateEntries& entries, engine::ProcessM
     }
     // One that was kept for us is the process itself, and knows how it ended.
     sys::Fd held = kept.take(pidfd_name(record->id));
+    const bool autokilled = record->autokilled && held;
     auto process =
         held ? sys::Pidfd::from_untrusted(std::move(held)) : reopen(*record, features, group);
-    auto handle =
-        process ? table.open(*std::move(process)) : Result<process::ProcessHandle>(process.error());
+    auto handle = !process     ? Result<process::ProcessHandle>(process.error())
+                  : autokilled ? table.adopt_child(*std::move(process), *unit, record->role,
+                                                   process::Collected::by_kernel)
+                               : table.open(*std::move(process));
     Status tracked = handle ? tracker.add(*handle, *unit, record->role) : Status(handle.error());
     if (!tracked) {
       if (tracked.error().code() != Errc::no_such_process) {

@@ -36,9 +36,9 @@ std::string pidfd_name(ProcessId process) {
 }
 
 std::string format_process(const ProcessRecord& record) {
-  return fmt::format("unit={}\nrole={}\nspawn={}\nhandle={}\npid={}\nstart={}", record.unit,
-                     static_cast<unsigned>(record.role), record.spawn.number(), record.handle,
-                     record.pid, record.start_ticks);
+  return fmt::format("unit={}\nrole={}\nspawn={}\nhandle={}\npid={}\nstart={}\nautokilled={}",
+                     record.unit, static_cast<unsigned>(record.role), record.spawn.number(),
+                     record.handle, record.pid, record.start_ticks, record.autokilled ? 1 : 0);
 }
 
 std::optional<ProcessRecord> parse_process(std::string_view key, std::string_view text) {
@@ -49,6 +49,7 @@ std::optional<ProcessRecord> parse_process(std::string_view key, std::string_vie
   }
   record.id = ProcessId(id);
   unsigned role = 0;
+  unsigned autokilled = 0;
   std::uint64_t spawn = 0;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -64,12 +65,14 @@ std::optional<ProcessRecord> parse_process(std::string_view key, std::string_vie
     if (name == "role") good = read_number(value, role);
     if (name == "spawn") good = read_number(value, spawn);
     if (name == "pid") good = read_number(value, record.pid);
+    if (name == "autokilled") good = read_number(value, autokilled);
     if (name == "start") good = read_number(value, record.start_ticks);
     if (!good) return std::nullopt;
   }
   if (role > static_cast<unsigned>(process::Role::foreign)) return std::nullopt;
   record.role = static_cast<process::Role>(role);
   record.spawn = SpawnId(spawn);
+  record.autokilled = autokilled != 0;
   return record;
 }
 
@@ -170,6 +173,7 @@ ProcessRecord StateKeeper::describe(const process::ProcessHandle& handle, UnitId
   record.role = role;
   record.spawn = spawn;
   record.pid = handle->pid();
+  record.autokilled = handle->is_autokilled();
   if (core_.features.has(sys::Feature::pidfs_handles)) {
     if (const auto found = handle->pidfd().handle()) record.handle = found->to_string();
   } else if (const auto stat = sys::stat_of(handle->pidfd())) {
@@ -187,8 +191,12 @@ void StateKeeper::process_added(const process::ProcessHandle& handle, UnitId uni
   }
   set(process_key(record.id), format_process(record));
   write();
-  if (role != process::Role::other) {
-    kept_.keep(pidfd_name(record.id), handle->pidfd().get());
+  const int fd = handle->pidfd().get();
+  if (record.autokilled) {
+    // A copy elsewhere would keep it alive without us.
+    kept_.keep_here(pidfd_name(record.id), fd);
+  } else if (role != process::Role::other) {
+    kept_.keep(pidfd_name(record.id), fd);
   }
 }
 

@@ -19,8 +19,9 @@ struct ProcessRecord {
   ProcessId id;
   std::string unit;  ///< its name; empty: of no unit
   process::Role role = process::Role::other;
-  SpawnId spawn;       ///< none: it was found, not started
-  std::string handle;  ///< pidfs file handle, or empty
+  bool autokilled = false;  ///< by the kernel, should the pidfd that clone3 gave be closed
+  SpawnId spawn;            ///< none: it was found, not started
+  std::string handle;       ///< pidfs file handle, or empty
   pid_t pid = 0;
   std::uint64_t start_ticks = 0;  ///< with `pid`: who it is, where there are no handles
 };

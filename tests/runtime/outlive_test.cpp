@@ -112,6 +112,63 @@ TEST_F(OutliveTest, AStartThatHadBegunIsBroughtToItsEnd) {
   EXPECT_EQ(status("a.service").service->main, main);
 }
 
+TEST_F(OutliveTest, AFrozenServiceIsStillKnownToBeFrozen) {
+  service("a.service", "ExecStart=/bin/sleep 1000\n");
+  start_manager();
+  if (!manager_->features().has(sys::Feature::cgroup)) return;  // then nothing can be frozen
+  start("a.service");
+  wait_for("a.service", ActiveState::active);
+  bool answered = false;
+  manager_->freeze(status("a.service").id, true, [&](const Result<UnitId>& done) {
+    EXPECT_TRUE(done);
+    answered = true;
+  });
+  run_until([&] { return answered; });
+  lose_manager();
+  take_over();
+  EXPECT_EQ(manager_->freezer_state(status("a.service").id), FreezerState::frozen);
+  // A stop thaws it; asleep, it would not die of SIGTERM.
+  stop("a.service");
+  wait_for("a.service", ActiveState::inactive);
+  EXPECT_EQ(status("a.service").service->result, engine::ServiceResult::success);
+}
+
+TEST_F(OutliveTest, WhatIsLeftOfATreeIsNotTakenForNothing) {
+  service("a.service", "TimeoutStopSec=300ms\nExecStart=/bin/sh -c '(trap \"\" TERM; touch " +
+                           directory_.path("up") +
+                           "; while :; do sleep 1; done) & exec sleep 1000'\n");
+  start_manager();
+  if (!manager_->features().has(sys::Feature::cgroup)) return;  // then only the main one is known
+  start("a.service");
+  run_until([&] { return std::filesystem::exists(directory_.path("up")); });
+  auto main = manager_->find_process(status("a.service").service->main);
+  ASSERT_TRUE(main);
+  const auto gone = (*main)->pidfd().duplicate();
+  ASSERT_TRUE(gone);
+  std::vector<sys::Pidfd> all;
+  for (const ProcessInfo& process : manager_->list_processes(status("a.service").id)) {
+    if (auto opened = sys::Pidfd::open(static_cast<pid_t>(process.pid))) {
+      all.push_back(*std::move(opened));
+    }
+  }
+  ASSERT_GE(all.size(), 2U);
+  main->close();
+  lose_manager();
+  ASSERT_TRUE(gone->send_signal(SIGKILL));
+  pollfd wait{gone->get(), POLLIN, 0};
+  ASSERT_EQ(::poll(&wait, 1, 60000), 1);
+  ASSERT_TRUE(gone->reap());
+  take_over();
+  run_until([&] {
+    const ActiveState now = status("a.service").active;
+    return now == ActiveState::inactive || now == ActiveState::failed;
+  });
+  for (const sys::Pidfd& process : all) {
+    const auto ended = process.has_ended();
+    EXPECT_TRUE(ended && *ended);
+  }
+}
+
 TEST_F(OutliveTest, ALostStateIsFoundInTheLabelsOfTheProcesses) {
   service("a.service", "ExecStart=/bin/sleep 1000\n");
   start_manager();

@@ -72,6 +72,7 @@ void ServiceMachine::each_field(Archive& a, Self& self) {
   a.flag("bus_owned", self.bus_owned_);
   a.flag("stop_wanted", self.stop_wanted_);
   a.flag("stop_is_restart", self.stop_is_restart_);
+  a.flag("let_go", self.let_go_);
   a.flag("signalled", self.signalled_);
   a.flag("cleared_hard", self.cleared_hard_);
   a.flag("counts_restarts", self.counts_restarts_);
