@@ -193,8 +193,9 @@ using Effect =
     std::variant<PrepareStart, Spawn, KillProcesses, WatchEmpty, ArmTimer, DisarmTimer, WatchClock,
                  ReadTimerStamp, StoreTimerStamp, WatchPaths, UnwatchPaths, FindMainProcess,
                  WatchBusName, Listen, CloseListen, WatchListen, CloseConnection, FlushListen,
-                 ObserveExternal, CleanUp, StoreDescriptors, RemoveDescriptors, UnitAdded, UnitChanged, UnitRemoved, JobAdded,
-                 JobChanged, JobRemoved, Log, SystemAction, LoadUnit>;
+                 ObserveExternal, CleanUp, StoreDescriptors, RemoveDescriptors, UnitAdded,
+                 UnitChanged, UnitRemoved, JobAdded, JobChanged, JobRemoved, Log, SystemAction,
+                 LoadUnit>;
 using Effects = std::vector<Effect>;
 
 }  // namespace pidward::engine
