@@ -133,9 +133,9 @@ void Manager::Impl::remember(const LogRecord& record) {
   const auto name = unit::UnitName::parse(record.unit);
   const auto unit = name ? engine.find(*name) : std::nullopt;
   if (!unit) return;
-  std::deque<std::string>& kept = complaints_of[*unit];
-  kept.push_back(record.message);
-  if (kept.size() > kComplaintsKept) kept.pop_front();
+  std::deque<std::string>& complaints = complaints_of[*unit];
+  complaints.push_back(record.message);
+  if (complaints.size() > kComplaintsKept) complaints.pop_front();
 }
 
 void Manager::Impl::post(engine::Event event) {

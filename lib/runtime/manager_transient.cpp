@@ -86,11 +86,11 @@ void Manager::Impl::make_transient(TransientRequest request,
     if (!is_free(engine, *unit::UnitName::parse(each.name))) return refuse(exists(each.name));
   }
   if (!transient.begin(request)) return refuse(exists(request.unit.name));
-  auto kept = std::make_shared<TransientRequest>(std::move(request));
+  auto wanted = std::make_shared<TransientRequest>(std::move(request));
   source.make_transient(std::move(units),
-                        [this, kept, then = std::move(then)](Result<UnitSource::Specs> specs) {
-                          transient.end(*kept);
-                          then(specs ? add_made(*kept, *specs) : std::move(specs).error());
+                        [this, wanted, then = std::move(then)](Result<UnitSource::Specs> specs) {
+                          transient.end(*wanted);
+                          then(specs ? add_made(*wanted, *specs) : std::move(specs).error());
                           drain();
                         });
 }

@@ -46,6 +46,7 @@ void World::crash() {
   unanswered_.clear();
   watched_empty_.clear();
   listening_.clear();
+  clock_watchers_.clear();
   loads_.clear();
   alive_jobs_.clear();
   seen_spawns_.clear();
