@@ -1,6 +1,7 @@
 // The journal that outlives the daemon: what is read is what was written, up to the first damage.
 #include "runtime/state_file.hpp"
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -71,7 +72,7 @@ TEST_F(StateFileTest, DamageAtAnyByteIsNoticedAndNothingAfterItBelieved) {
   const std::string good((std::istreambuf_iterator<char>(stream)), {});
   ASSERT_EQ(parse_state(good, kBoot)->entries.at("a"), "4");
   for (std::size_t at = 0; at < good.size(); ++at) {
-    for (const unsigned char flip : {0x01U, 0x80U, 0xffU}) {
+    for (const unsigned char flip : std::array<unsigned char, 3>{0x01, 0x80, 0xff}) {
       std::string bad = good;
       bad[at] = static_cast<char>(static_cast<unsigned char>(bad[at]) ^ flip);
       const auto contents = parse_state(bad, kBoot);

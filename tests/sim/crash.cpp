@@ -47,6 +47,7 @@ void World::crash() {
   watched_empty_.clear();
   listening_.clear();
   clock_watchers_.clear();
+  watched_paths_.clear();
   loads_.clear();
   alive_jobs_.clear();
   seen_spawns_.clear();
