@@ -101,7 +101,8 @@ Figures measure(std::string kind, std::vector<sys::Pidfd> descriptors,
   const Watch opening;
   for (std::size_t i = 0; i < count; ++i) {
     auto handle =
-        table.adopt_child(std::move(descriptors[i]), UnitId(1 + i % 1000), process::Role::main);
+        table.adopt_child(std::move(descriptors[i]),
+                          UnitId(static_cast<std::uint32_t>(1 + i % 1000)), process::Role::main);
     if (!handle) std::abort();
     handles[i] = *std::move(handle);
   }

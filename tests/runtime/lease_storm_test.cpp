@@ -208,11 +208,14 @@ TEST_F(LeaseStormTest, WhateverLostItsLastHolderIsGoneAndNothingElseIs) {
   for (std::size_t i = 0; i <= units; ++i) {
     service(fmt::format("u{}.service", i),
             "KillOnLastClose=control-group\nLastCloseSignal=SIGKILL\n"
-            "ExecStart=/bin/sh -c '(setsid sleep 1000 &) ; sleep 1000 & sleep 1001'\n");
+            "ExecStart=/bin/sh -c 'echo here; (setsid sleep 1000 &) ; sleep 1000 & sleep 1001'\n");
   }
   start_manager();
   start(fmt::format("u{}.service", units));  // held by nobody, so nobody's to kill
   wait_for(fmt::format("u{}.service", units), ActiveState::active);
+  // The log has taken its copy of the pipe by then.
+  const std::string its_log = fmt::format("log/u{}.service.log", units);
+  run_until([&] { return directory_.read(its_log).find("here") != std::string::npos; });
   const std::size_t descriptors = test::open_descriptors();
   for (int i = 0; i < 24; ++i) add_holder();
 

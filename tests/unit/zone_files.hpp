@@ -21,8 +21,8 @@ inline std::string zone_file(const std::string& rule,
     return bytes;
   };
   const auto header = [&](std::size_t times, std::size_t types, std::size_t names) {
-    return "TZif2" + std::string(15, '\0') + big_endian(0, 12) + big_endian(times, 4) +
-           big_endian(types, 4) + big_endian(names, 4);
+    return "TZif2" + std::string(15 + 12, '\0') + big_endian(times, 4) + big_endian(types, 4) +
+           big_endian(names, 4);
   };
   std::string file = header(0, 1, 1) + std::string(6, '\0') + std::string(1, '\0');
   file += header(changes.size(), changes.size() + 1, 1);

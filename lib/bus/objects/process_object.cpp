@@ -10,8 +10,9 @@ namespace {
 using Row = const unit::Row*;
 
 void get_pidfd(const CallPtr& call) {
-  const int pidfd = call->process->pidfd().get();
-  call->reply([pidfd](Writer& out) { out.h(pidfd); });
+  const auto pidfd = call->services().manager.pidfd_for_client(call->process);
+  if (!pidfd) return call->fail(pidfd.error());
+  call->reply([&pidfd](Writer& out) { out.h(pidfd->get()); });
 }
 
 void send_signal(const CallPtr& call) {

@@ -28,11 +28,11 @@ TEST_F(System, SshServesReloadsIsKilledComesBackAndStops) {
   EXPECT_EQ(supervisor_.property(unit, "Type"), "notify");
   has_restart(unit, "on-failure");
   knows_its_main_process(unit);
-  answers("ssh-keyscan -t ed25519 127.0.0.1 2>/dev/null", "ssh-ed25519");
+  answers("ssh-keyscan -T 60 -t ed25519 127.0.0.1 2>/dev/null", "ssh-ed25519");
   reloads(unit);
-  answers("ssh-keyscan -t ed25519 127.0.0.1 2>/dev/null", "ssh-ed25519");
+  answers("ssh-keyscan -T 60 -t ed25519 127.0.0.1 2>/dev/null", "ssh-ed25519");
   comes_back_after_sigkill(unit);
-  answers("ssh-keyscan -t ed25519 127.0.0.1 2>/dev/null", "ssh-ed25519");
+  answers("ssh-keyscan -T 60 -t ed25519 127.0.0.1 2>/dev/null", "ssh-ed25519");
   stops_without_leaving_anything(unit);
 }
 
