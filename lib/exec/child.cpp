@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "exec/step.hpp"
@@ -184,33 +183,43 @@ PIDWARD_CHILD_CODE long join_cgroup(const char* path) {
   return written;
 }
 
-PIDWARD_CHILD_CODE std::uint32_t look_at(const std::uint32_t* gate) {
-  return __atomic_load_n(gate, __ATOMIC_ACQUIRE);
+PIDWARD_CHILD_CODE GateState look_at(const GateWords* gate) {
+  return __atomic_load_n(&gate->state, __ATOMIC_ACQUIRE);
 }
 
-/// Waits until the parent has written down that we exist. Should it die before that, nobody would
-/// know of us, so we go with it. False: it is gone.
-PIDWARD_CHILD_CODE bool wait_for_gate(const std::uint32_t* gate) {
-  if (look_at(gate) == kGateOpen) return true;
-  const long parent = raw_syscall(SYS_getppid);
-  raw_syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  // A parent that died before the request above sends no signal: look again now and then. In a
-  // namespace of our own its number is 0, and what counts is the patience.
-  constexpr int kPatience = 600;
-  for (int i = 0; look_at(gate) == kGateClosed; ++i) {
-    if (raw_syscall(SYS_getppid) != parent || i == kPatience) return false;
-    struct timespec nap = {0, 100'000'000};
-    raw_syscall(SYS_futex, gate, FUTEX_WAIT, kGateClosed, &nap, nullptr, 0);
+PIDWARD_CHILD_CODE bool has_ended(int pidfd) {
+  struct pollfd end = {pidfd, POLLIN, 0};
+  struct timespec at_once = {0, 0};
+  return raw_syscall(SYS_ppoll, &end, 1, &at_once, nullptr, 0) > 0;
+}
+
+/// Whether the next daemon will read of us.
+PIDWARD_CHILD_CODE bool is_recorded(const GateWords* gate) {
+  const std::uint64_t size = __atomic_load_n(&gate->recorded_size, __ATOMIC_ACQUIRE);
+  if (size == 0) return false;
+  const long end = raw_syscall(SYS_lseek, gate->record_fd, 0, SEEK_END);
+  return !is_error(end) && static_cast<std::uint64_t>(end) >= size;
+}
+
+/// Waits until the parent has decided. Should it die before that, we go with it, unless it has
+/// written down that we exist. False: not to be run.
+PIDWARD_CHILD_CODE bool wait_for_gate(const ChildTask& task) {
+  for (;;) {
+    const GateState state = look_at(task.gate);
+    if (state != GateState::closed) return state == GateState::open;
+    if (has_ended(task.parent)) {
+      return look_at(task.gate) == GateState::open || is_recorded(task.gate);
+    }
+    struct timespec nap = {0, 20'000'000};
+    raw_syscall(SYS_futex, &task.gate->state, FUTEX_WAIT, GateState::closed, &nap, nullptr, 0);
   }
-  raw_syscall(SYS_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
-  return look_at(gate) == kGateOpen;
 }
 
 }  // namespace
 
 PIDWARD_CHILD_CODE int run_child(void* argument) {
   const auto& task = *static_cast<const ChildTask*>(argument);
-  if (!wait_for_gate(task.gate)) return static_cast<int>(ExitCode::exec);
+  if (!wait_for_gate(task)) return static_cast<int>(ExitCode::exec);
   int report_fd = task.report_fd;
   if (report_fd < task.lowest_free_fd) {
     const long lifted = raw_syscall(SYS_fcntl, report_fd, F_DUPFD_CLOEXEC, task.lowest_free_fd);

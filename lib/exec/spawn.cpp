@@ -7,9 +7,7 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <linux/futex.h>
 #include <sched.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "exec/plan_builder.hpp"
@@ -20,7 +18,7 @@ namespace pidward::exec {
 namespace {
 
 constexpr std::size_t kStackSize = 16U * 1024U;
-constexpr std::size_t kStacksKept = 64;
+constexpr std::size_t kKept = 64;
 
 /// The child must not run our handlers, and it inherits the mask; its last step before exec opens
 /// it again.
@@ -41,10 +39,16 @@ class AllSignalsBlocked {
 
 }  // namespace
 
-/// Stacks are used again: mapping one costs more than the clone.
+/// What a child on its way to exec stands on.
+struct ChildMemory {
+  sys::ChildStack stack;
+  Gate gate;
+};
+
+/// Memory of children is used again: mapping it costs more than the clone.
 struct Spawner::Impl {
-  std::shared_ptr<std::vector<sys::ChildStack>> stacks =
-      std::make_shared<std::vector<sys::ChildStack>>();
+  std::shared_ptr<std::vector<ChildMemory>> pool = std::make_shared<std::vector<ChildMemory>>();
+  sys::Pidfd self;  ///< a gated child watches whether we are still there
 };
 
 struct SpawnedChild::Impl {
@@ -54,30 +58,25 @@ struct SpawnedChild::Impl {
   std::unique_ptr<ExecPlan> plan;
   ChildTask task;
   std::string procs_file;  ///< what task.join_cgroup points to
-  sys::ChildStack stack;
-  std::shared_ptr<std::vector<sys::ChildStack>> stacks;
+  ChildMemory memory;
+  std::shared_ptr<std::vector<ChildMemory>> pool;
   std::optional<StepFailure> failure;
   bool in_use = false;  ///< the child may still touch plan and stack
 
-  /// The lowest word of the stack, which is shared even with a child that has its own memory.
-  [[nodiscard]] std::uint32_t* gate() const { return static_cast<std::uint32_t*>(stack.base()); }
-  void decide(Gate decision) {
-    if (!stack || __atomic_load_n(gate(), __ATOMIC_RELAXED) != kGateClosed) return;
-    __atomic_store_n(gate(), static_cast<std::uint32_t>(decision), __ATOMIC_RELEASE);
-    sys::call(SYS_futex, gate(), FUTEX_WAKE, 1, nullptr, nullptr, 0);
+  void decide(GateState decision) {
+    if (memory.gate) memory.gate.decide(decision);
   }
-
   void release_memory() {
     in_use = false;
     plan.reset();
-    if (stack && stacks->size() < kStacksKept) stacks->push_back(std::move(stack));
-    stack = sys::ChildStack();
+    if (memory.stack && pool->size() < kKept) pool->push_back(std::move(memory));
+    memory = {};
   }
   [[nodiscard]] ExecOutcome describe_failure() const;
 
   /// Gives the memory of a child that is still on its way to that child, for good.
   static void leave_to_child(std::unique_ptr<Impl> impl) {
-    impl->decide(kGateAbandoned);
+    impl->decide(GateState::abandoned);
     static std::vector<std::unique_ptr<Impl>> left;
     left.push_back(std::move(impl));
   }
@@ -106,8 +105,12 @@ int SpawnedChild::report_fd() const {
   return impl_->report.get();
 }
 
+Gate& SpawnedChild::gate() {
+  return impl_->memory.gate;
+}
+
 void SpawnedChild::open_gate() {
-  impl_->decide(kGateOpen);
+  impl_->decide(GateState::open);
 }
 
 std::optional<ExecOutcome> SpawnedChild::outcome() {
@@ -153,12 +156,16 @@ Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, ChildGroup g
   PIDWARD_CHECK(sys::check_reserve(report.write_end.get(), sys::DescriptorUse::service));
   SpawnedChild child;
   SpawnedChild::Impl& state = *child.impl_;
-  state.stacks = impl_->stacks;
-  if (!impl_->stacks->empty()) {
-    state.stack = std::move(impl_->stacks->back());
-    impl_->stacks->pop_back();
+  state.pool = impl_->pool;
+  if (!impl_->self) {
+    PIDWARD_TRY(impl_->self, sys::Pidfd::open(::getpid()));
+  }
+  if (!impl_->pool->empty()) {
+    state.memory = std::move(impl_->pool->back());
+    impl_->pool->pop_back();
   } else {
-    PIDWARD_TRY(state.stack, sys::ChildStack::create(kStackSize));
+    PIDWARD_TRY(state.memory.stack, sys::ChildStack::create(kStackSize));
+    PIDWARD_TRY(state.memory.gate, Gate::create());
   }
   state.plan = std::move(plan);
   const ExecPlan::Impl& prepared = *state.plan->impl_;
@@ -167,18 +174,19 @@ Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, ChildGroup g
                 .count = prepared.steps.size(),
                 .join_cgroup = state.procs_file.empty() ? nullptr : state.procs_file.c_str(),
                 .report_fd = report.write_end.get(),
-                .gate = state.gate(),
+                .gate = state.memory.gate.words(),
+                .parent = impl_->self.get(),
                 .lowest_free_fd = prepared.lowest_free_fd};
   state.report = std::move(report.read_end);
 
-  __atomic_store_n(state.gate(), gated ? kGateClosed : kGateOpen, __ATOMIC_RELAXED);
+  state.memory.gate.reset(gated ? GateState::closed : GateState::open);
   sys::CloneRequest request;
   request.share_memory = !prepared.own_memory;
   request.cgroup = group.directory;
   request.extra_flags = prepared.clone_flags;
   if (state.plan->is_autokilled()) request.exit_signal = 0;  // as CLONE_AUTOREAP demands
   const AllSignalsBlocked blocked;
-  auto clone = sys::spawn_on_stack(request, state.stack, &run_child, &state.task);
+  auto clone = sys::spawn_on_stack(request, state.memory.stack, &run_child, &state.task);
   if (!clone && clone.error().sys_errno() == EPERM && (prepared.clone_flags & CLONE_NEWPID) != 0) {
     return std::move(clone).error().advise("PrivatePIDs= needs CAP_SYS_ADMIN");
   }

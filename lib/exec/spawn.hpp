@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/result.hpp"
+#include "exec/gate.hpp"
 #include "exec/plan.hpp"
 #include "sys/fd.hpp"
 #include "sys/pidfd.hpp"
@@ -32,9 +33,11 @@ class SpawnedChild {
   [[nodiscard]] int pid() const;
   /// Becomes readable when the outcome is known. Non-blocking.
   [[nodiscard]] int report_fd() const;
-  /// For a gated child: lets it run its plan. Until then it waits, and dies when we do: whoever
-  /// must write down that it exists does so first. Destroyed without that, it ends.
+  /// For a gated child: lets it run its plan. Until then it waits, and should we die it ends,
+  /// unless what gate() was told of was written. Destroyed without that, it ends.
   void open_gate();
+  /// Where to announce the record of a gated child; valid until open_gate().
+  [[nodiscard]] Gate& gate();
   /// The outcome, or nothing while it is still open: a child that failed is heard of only once it
   /// has let go of our memory. Call whenever report_fd() is readable; after an outcome the plan is
   /// freed.

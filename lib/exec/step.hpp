@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "exec/gate.hpp"
 #include "exec/plan.hpp"
 
 namespace pidward::exec {
@@ -47,18 +48,14 @@ struct StepFailure {
   std::int32_t error_number = 0;
 };
 
-/// Whether the child may run its plan.
-enum Gate : std::uint32_t { kGateClosed, kGateOpen, kGateAbandoned };
-
 /// What the child's entry function gets.
 struct ChildTask {
   const Step* steps = nullptr;
   std::size_t count = 0;
   const char* join_cgroup = nullptr;  ///< cgroup.procs of the group to move into first, or none
   int report_fd = -1;
-  /// In memory shared with the parent: a Gate. The child waits while it is closed, and ends with
-  /// its parent then.
-  const std::uint32_t* gate = nullptr;
+  const GateWords* gate = nullptr;
+  int parent = -1;         ///< pidfd of whoever decides at the gate
   int lowest_free_fd = 3;  ///< above every descriptor number that the program will find open
 };
 

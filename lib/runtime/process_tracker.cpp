@@ -34,10 +34,11 @@ ProcessTracker::~ProcessTracker() {
 }
 
 Result<ProcessId> ProcessTracker::add_child(sys::Pidfd pidfd, UnitId unit, process::Role role,
-                                            SpawnId spawn, process::Collected collected) {
+                                            SpawnId spawn, process::Collected collected,
+                                            exec::Gate* gate) {
   PIDWARD_TRY(const process::ProcessHandle handle,
               core_.table.adopt_child(std::move(pidfd), unit, role, collected));
-  if (Status watched = watch(handle, true, spawn); !watched) {
+  if (Status watched = watch(handle, true, spawn, gate); !watched) {
     // A process that nobody can watch must not run.
     static_cast<void>(handle.send_signal(SIGKILL));
     return std::move(watched).error();
@@ -66,12 +67,13 @@ bool ProcessTracker::is_tracked(ProcessId process) const {
   return found != by_process_.end() && by_fd_.at(found->second).hold;
 }
 
-Status ProcessTracker::watch(const process::ProcessHandle& handle, bool hold, SpawnId spawn) {
+Status ProcessTracker::watch(const process::ProcessHandle& handle, bool hold, SpawnId spawn,
+                             exec::Gate* gate) {
   const int fd = handle->pidfd().get();
   if (by_process_.contains(handle->id())) {
     if (hold) by_fd_.at(fd).hold = handle;
     if (hold && keeper_ != nullptr) {
-      keeper_->process_added(handle, handle->unit(), handle->role(), spawn);
+      keeper_->process_added(handle, handle->unit(), handle->role(), spawn, gate);
     }
     return {};
   }
@@ -79,7 +81,7 @@ Status ProcessTracker::watch(const process::ProcessHandle& handle, bool hold, Sp
   by_fd_.emplace(fd, Tracked{handle->id(), hold ? handle : process::ProcessHandle()});
   by_process_.emplace(handle->id(), fd);
   if (hold && keeper_ != nullptr) {
-    keeper_->process_added(handle, handle->unit(), handle->role(), spawn);
+    keeper_->process_added(handle, handle->unit(), handle->role(), spawn, gate);
   }
   return {};
 }

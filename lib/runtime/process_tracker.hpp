@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "exec/gate.hpp"
 #include "runtime/core.hpp"
 
 namespace pidward::runtime {
@@ -35,9 +36,11 @@ class ProcessTracker final : private DescriptorHandler {
   /// Who writes down which processes there are.
   void set_keeper(StateKeeper* keeper) { keeper_ = keeper; }
 
-  /// A child we just made, or an orphan that came to us.
+  /// A child we just made, or an orphan that came to us. One that waits at a gate is told there
+  /// that it is about to be written down.
   Result<ProcessId> add_child(sys::Pidfd pidfd, UnitId unit, process::Role role, SpawnId spawn = {},
-                              process::Collected collected = process::Collected::by_us);
+                              process::Collected collected = process::Collected::by_us,
+                              exec::Gate* gate = nullptr);
   /// A process that was found or announced. Tracked already: its role stays.
   Status add(const process::ProcessHandle& handle, UnitId unit, process::Role role);
   /// Waits on a process without holding it: for as long as somebody else has a handle. What is
@@ -65,7 +68,8 @@ class ProcessTracker final : private DescriptorHandler {
   /// The table lets go of a process: so does whoever only observed it.
   void entry_gone(const process::ProcessState& state);
   void descriptor_ready(int fd, std::uint32_t events) override;
-  Status watch(const process::ProcessHandle& handle, bool hold, SpawnId spawn = {});
+  Status watch(const process::ProcessHandle& handle, bool hold, SpawnId spawn = {},
+               exec::Gate* gate = nullptr);
   void look(int fd, bool parent_is_done);
   void finish(int fd, ExitStatus status);
   void wait_for_parent(int fd);

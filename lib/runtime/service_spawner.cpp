@@ -268,15 +268,17 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
     return;
   }
   const int pid = child->pid();
-  auto process = parts_.tracker.add_child(std::move(child->pidfd()), effect.unit,
-                                          role_of(effect.role), effect.spawn, collected);
+  // All that is kept of it goes into one record, and with the record it may become what it is to
+  // be.
+  parts_.logs.attach(std::move(pending->log), *pending->request.spec, identifier, pid);
+  auto process =
+      parts_.tracker.add_child(std::move(child->pidfd()), effect.unit, role_of(effect.role),
+                               effect.spawn, collected, &child->gate());
   if (!process) {
     fail(effect, exec::ExitCode::none, std::move(process).error());
     return;
   }
-  // It is written down, so it may become what it is to be.
   child->open_gate();
-  parts_.logs.attach(std::move(pending->log), *pending->request.spec, identifier, pid);
   const int report = child->report_fd();
   auto in_flight = std::make_unique<InFlight>(
       InFlight{effect.spawn, effect.unit, *process, *std::move(child), Watch()});

@@ -167,9 +167,10 @@ Status StateFile::rewrite(const StateEntries& entries) {
   return {};
 }
 
-Status StateFile::append(const StateBatch& batch) {
+Status StateFile::append(const StateBatch& batch, exec::Gate* gate) {
   if (!fd_) return Error(Errc::failed, "There is no state file");
   const std::string text = batch.framed();
+  if (gate != nullptr) gate->announce_record(fd_.get(), size_ + text.size());
   if (Status written = sys::write_all(fd_.get(), text); !written) {
     if (::ftruncate(fd_.get(), static_cast<off_t>(size_)) != 0) fd_.reset();
     return written;

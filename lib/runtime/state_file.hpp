@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "exec/gate.hpp"
 #include "sys/fd.hpp"
 
 namespace pidward::runtime {
@@ -58,8 +59,8 @@ class StateFile {
   /// Makes the file anew with these entries. Errors leave the old file as it is.
   Status rewrite(const StateEntries& entries);
   /// Adds one batch. After an error (a full file system) the file ends where it did before, and
-  /// says what it said.
-  Status append(const StateBatch& batch);
+  /// says what it said. A gate is told before that the child behind it is in this batch.
+  Status append(const StateBatch& batch, exec::Gate* gate = nullptr);
   [[nodiscard]] std::uint64_t size() const { return size_; }
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const std::string& boot_id() const { return boot_id_; }

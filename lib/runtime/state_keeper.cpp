@@ -183,14 +183,14 @@ ProcessRecord StateKeeper::describe(const process::ProcessHandle& handle, UnitId
 }
 
 void StateKeeper::process_added(const process::ProcessHandle& handle, UnitId unit,
-                                process::Role role, SpawnId spawn) {
+                                process::Role role, SpawnId spawn, exec::Gate* gate) {
   if (!open_) return;
   const ProcessRecord record = describe(handle, unit, role, spawn);
   if (core_.features.has(sys::Feature::pidfs_xattrs)) {
     write_label(handle->pidfd(), {record.unit, role, core_.engine.status(unit).invocation});
   }
   set(process_key(record.id), format_process(record));
-  write();
+  write(gate);
   const int fd = handle->pidfd().get();
   if (record.autokilled) {
     // A copy elsewhere would keep it alive without us.
@@ -229,7 +229,7 @@ void StateKeeper::flush() {
   write();
 }
 
-void StateKeeper::write() {
+void StateKeeper::write(exec::Gate* gate) {
   if (!open_ || (batch_.empty() && !behind_)) return;
   const StateBatch batch = std::exchange(batch_, {});
   // The journal has outgrown what it says several times over, or lacks something: begin it anew.
@@ -242,7 +242,7 @@ void StateKeeper::write() {
     }
     if (behind_) return;
   }
-  if (Status written = file_.append(batch); !written) {
+  if (Status written = file_.append(batch, gate); !written) {
     behind_ = true;
     log(LogLevel::error, fmt::format("The state is not kept: {}", written.error().to_string()));
   }

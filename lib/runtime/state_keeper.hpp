@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "exec/gate.hpp"
 #include "runtime/core.hpp"
 #include "runtime/kept_descriptors.hpp"
 #include "runtime/state_file.hpp"
@@ -50,9 +51,10 @@ class StateKeeper {
   /// What is kept of a process.
   [[nodiscard]] ProcessRecord describe(const process::ProcessHandle& handle, UnitId unit,
                                        process::Role role, SpawnId spawn) const;
-  /// A process came to be known; written at once.
+  /// A process came to be known; written at once, which is announced at its gate, if it waits at
+  /// one.
   void process_added(const process::ProcessHandle& handle, UnitId unit, process::Role role,
-                     SpawnId spawn);
+                     SpawnId spawn, exec::Gate* gate = nullptr);
   /// It ended, or is of no interest any more; goes with the next change.
   void process_gone(ProcessId process);
   /// Keeps a descriptor with whoever started us, and what it is for in the state.
@@ -69,7 +71,7 @@ class StateKeeper {
  private:
   void note_unit(UnitId unit);
   void unit_removed(UnitId unit);
-  void write();
+  void write(exec::Gate* gate = nullptr);
   [[nodiscard]] StateEntries everything() const;
 
   Core& core_;

@@ -22,7 +22,7 @@ constexpr std::size_t rounded(std::size_t size) {
 Result<ChildStack> ChildStack::create(std::size_t size) {
   const std::size_t usable = rounded(size == 0 ? 1 : size);
   const long address = call(SYS_mmap, nullptr, usable + kPage, PROT_NONE,
-                            MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
   if (is_error(address)) {
     return Error::from_errno(static_cast<int>(-address), "No memory for a child's stack");
   }

@@ -11,8 +11,7 @@
 
 namespace pidward::sys {
 
-/// Memory for a child's stack, with a guard page below; shared also with a child that gets a copy
-/// of all other memory. Must outlive the child's use of it: until
+/// Memory for a child's stack, with a guard page below. Must outlive the child's use of it: until
 /// its exec succeeded or it ended, both of which close its copy of a close-on-exec pipe (the kernel
 /// lets go of the memory before the files).
 class ChildStack {

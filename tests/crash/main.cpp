@@ -125,8 +125,8 @@ void Day::write_units() {
   service("again", "", "Restart=always\nRestartSec=20ms\n");
   service("reload", "", "ExecReload=/bin/true\n");
   service("lazy", "", "");
-  directory_.write("units/lazy.socket",
-                   head + "[Socket]\nListenStream=" + directory_.path("lazy.sock") + "\n");
+  directory_.write("units/lazy.socket", head + "StartLimitIntervalSec=0\n[Socket]\nListenStream=" +
+                                            directory_.path("lazy.sock") + "\n");
 }
 
 std::optional<bus::Client> Day::client() {
@@ -218,6 +218,8 @@ void Day::make_deeds() {
   deeds_.push_back(
       {"traffic on a socket",
        [this] {
+         // With the connections that nobody accepted.
+         job("StopUnit", "lazy.socket");
          job("StopUnit", "lazy.service");
          job("StartUnit", "lazy.socket");
        },

@@ -224,6 +224,7 @@ void World::random_upset() {
     event.message.stopping = random_.chance(5);
     event.message.watchdog = random_.chance(20);
     event.message.watchdog_trigger = random_.chance(2);
+    if (event.message.stopping) processes_.at(sender).said_stopping = true;
     if (event.message.reloading) event.message.monotonic = now_.mono;
     if (random_.chance(5)) event.message.extend_timeout = std::chrono::seconds(5);
     if (random_.chance(10)) event.message.status = "busy";
@@ -346,7 +347,8 @@ void World::wind_down() {
   winding_down_ = true;
   for (const ProcessId id : alive()) {
     Process& process = processes_.at(id);
-    if (process.stubborn || process.role == engine::ProcessRole::control) {
+    // Who said that it ends gets no signal any more, and without a time limit is waited for.
+    if (process.stubborn || process.said_stopping || process.role == engine::ProcessRole::control) {
       end_process(id, {ExitStatus::Kind::exited, 0});
     }
     process.stubborn = false;

@@ -40,6 +40,7 @@ struct Process {
   bool alive = true;
   bool exit_told = false;
   bool stubborn = false;  ///< ignores SIGTERM
+  bool said_stopping = false;
 };
 
 struct JobSeen {
