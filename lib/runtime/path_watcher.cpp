@@ -24,6 +24,7 @@ void PathWatcher::unwatch(UnitId unit) {
   if (found == units_.end()) return;
   by_descriptor_.erase(found->second->setup.inotify.get());
   found->second->watch.stop();
+  core_.pool.close(std::move(found->second->setup.inotify));
   units_.erase(found);
 }
 
@@ -43,12 +44,16 @@ void PathWatcher::set_up(UnitId id, std::vector<WatchedPath> paths, std::optiona
 
 void PathWatcher::finish(UnitId id, std::uint64_t generation, Result<PathSetup> setup) {
   const auto found = units_.find(id);
-  if (found == units_.end() || found->second->generation != generation) return;
+  if (found == units_.end() || found->second->generation != generation) {
+    if (setup) core_.pool.close(std::move(setup->inotify));
+    return;
+  }
   Unit& unit = *found->second;
   unit.busy = false;
   by_descriptor_.erase(unit.setup.inotify.get());
   unit.watch.stop();
   if (setup) {
+    core_.pool.close(std::move(unit.setup.inotify));
     unit.setup = *std::move(setup);
     auto watch = Watch::start(core_.watcher, unit.setup.inotify.get(), EPOLLIN, *this);
     if (watch) {

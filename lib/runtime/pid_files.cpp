@@ -102,44 +102,58 @@ void PidFiles::watch(UnitId unit, const std::string& path) {
   }
   Waiting& waiting = waiting_[unit];
   waiting.path = path;
-  waiting.watches.clear();
-  // Every directory on the way: any of them may be made later.
+  const int before = std::exchange(waiting.watch, -1);
+  // The deepest directory that is there: the ones below it may be made later.
+  std::size_t end = path.size();
   for (std::size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0;
        slash = path.rfind('/', slash - 1)) {
-    const int watch =
+    waiting.watch =
         ::inotify_add_watch(inotify_.get(), path.substr(0, slash).c_str(),
                             IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB);
-    if (watch >= 0) {
-      waiting.watches.push_back(watch);
-      break;
-    }
+    waiting.next = path.substr(slash + 1, end - slash - 1);
+    if (waiting.watch >= 0) break;
+    end = slash;
   }
+  unwatch(before);
+}
+
+// Several units may wait for files in the same directory, which is one watch.
+void PidFiles::unwatch(int watch) {
+  const bool used = std::ranges::any_of(
+      waiting_, [watch](const auto& entry) { return entry.second.watch == watch; });
+  if (watch >= 0 && !used) ::inotify_rm_watch(inotify_.get(), watch);
+}
+
+void PidFiles::forget(UnitId unit) {
+  const auto found = waiting_.find(unit);
+  if (found == waiting_.end()) return;
+  const int watch = found->second.watch;
+  waiting_.erase(found);
+  unwatch(watch);
 }
 
 void PidFiles::descriptor_ready(int fd, std::uint32_t /*events*/) {
   alignas(inotify_event) std::array<char, 4096> buffer{};
-  std::vector<int> touched;
+  std::vector<std::pair<UnitId, std::string>> due;
+  const auto note = [this, &due](int watch, std::string_view name) {
+    for (const auto& [unit, waiting] : waiting_) {
+      // Other files in the directory are not our business; what was lost may have been ours.
+      const bool hit =
+          watch < 0 || (watch == waiting.watch && (name == waiting.next || name.empty()));
+      const std::pair entry(unit, waiting.path);
+      if (hit && std::ranges::find(due, entry) == due.end()) due.push_back(entry);
+    }
+  };
   for (ssize_t length = 0; (length = ::read(fd, buffer.data(), buffer.size())) > 0;) {
     for (std::size_t at = 0; at < static_cast<std::size_t>(length);) {
       const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);  // NOLINT
       at += sizeof(inotify_event) + event->len;
-      touched.push_back(event->wd);
+      note(event->wd, event->len > 0 ? event->name : "");
     }
-  }
-  std::vector<std::pair<UnitId, std::string>> due;
-  for (const auto& [unit, waiting] : waiting_) {
-    const bool hit = std::ranges::any_of(waiting.watches, [&touched](int watch) {
-      return std::ranges::find(touched, watch) != touched.end();
-    });
-    if (hit) due.emplace_back(unit, waiting.path);
   }
   for (const auto& [unit, path] : due) {
     watch(unit, path);
     read(unit, path, true);
-  }
-  if (waiting_.empty()) {
-    inotify_watch_.stop();
-    inotify_.reset();
   }
 }
 
@@ -178,10 +192,7 @@ Result<ProcessId> PidFiles::believe(UnitId unit, pid_t number) {
 void PidFiles::decide(UnitId unit, bool wait, const Result<pid_t>& number) {
   const Result<ProcessId> main =
       number ? believe(unit, *number) : Result<ProcessId>(number.error());
-  if (main) {
-    waiting_.erase(unit);
-    return;
-  }
+  if (main) return forget(unit);
   const auto spec = core_.engine.spec(unit);
   const std::string path = spec ? spec->settings.string(unit::Directive::PIDFile) : std::string();
   if (wait) {

@@ -27,12 +27,13 @@ class PidFiles final : private DescriptorHandler {
 
   void find(const engine::FindMainProcess& effect);
   /// The unit has no use for an answer any more.
-  void forget(UnitId unit) { waiting_.erase(unit); }
+  void forget(UnitId unit);
 
  private:
   struct Waiting {
     std::string path;
-    std::vector<int> watches;
+    int watch = -1;    ///< on the deepest directory of the path that is there
+    std::string next;  ///< what is awaited in it
     bool reading = false;
     bool again = false;
     std::string said;  ///< why the file is not believed
@@ -43,12 +44,13 @@ class PidFiles final : private DescriptorHandler {
   void guess(UnitId unit);
   [[nodiscard]] Result<ProcessId> believe(UnitId unit, pid_t number);
   void watch(UnitId unit, const std::string& path);
+  void unwatch(int watch);
   void found(UnitId unit, const process::ProcessHandle& handle);
 
   Core& core_;
   UnitTree& tree_;
   ProcessTracker& tracker_;
-  sys::Fd inotify_;
+  sys::Fd inotify_;  ///< once opened it stays: closing one holds the loop for milliseconds
   Watch inotify_watch_;
   std::unordered_map<UnitId, Waiting> waiting_;
 };

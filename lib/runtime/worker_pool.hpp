@@ -13,6 +13,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include "sys/fd.hpp"
+
 namespace pidward::runtime {
 
 class WorkerPool {
@@ -30,6 +32,16 @@ class WorkerPool {
     submit([this, work = std::move(work), done = std::move(done)]() mutable {
       post_result([done = std::move(done), result = work()]() mutable { done(std::move(result)); });
     });
+  }
+  /// Closes a descriptor whose close may take its time, as that of an inotify instance does.
+  void close(sys::Fd fd) {
+    if (!fd) return;
+    run(
+        [fd = std::move(fd)]() mutable {
+          fd.reset();
+          return true;
+        },
+        [](bool) {});
   }
   /// Waits for the tasks that run; those that did not begin are dropped, and so are all results and
   /// whatever comes later. To be called before anything goes that a task may be using.

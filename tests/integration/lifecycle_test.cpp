@@ -130,7 +130,7 @@ TEST_F(Lifecycle, WhatAnEarlierRunLeftIsEndedBeforeTheNextAndSaid) {
   service("left.service", "KillMode=control-group\n" + commands);
   ASSERT_EQ(supervisor_.ctl({"daemon-reload"}).exit_code, 0);
   ASSERT_EQ(supervisor_.ctl({"start", "left"}).exit_code, 0);
-  EXPECT_TRUE(test::wait_for_end(*leftover));
+  EXPECT_TRUE(test::ends_in_time(*leftover));
   const std::string said = supervisor_.property("left.service", "FailureMessages");
   EXPECT_TRUE(has(said, "of an earlier run")) << said;
 }

@@ -47,7 +47,7 @@ std::string text_of(const bus::Data& value) {
 
 }  // namespace
 
-bool wait_for_end(const sys::Pidfd& process) {
+bool ends_in_time(const sys::Pidfd& process) {
   pollfd wait{.fd = process.get(), .events = POLLIN, .revents = 0};
   return ::poll(&wait, 1, static_cast<int>(Daemon::kPatience.count())) == 1;
 }

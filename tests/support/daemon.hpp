@@ -90,6 +90,6 @@ class Daemon {
 };
 
 /// Waits until the process has ended; false when the test's patience ended first.
-bool wait_for_end(const sys::Pidfd& process);
+bool ends_in_time(const sys::Pidfd& process);
 
 }  // namespace pidward::test
