@@ -1,43 +1,68 @@
 #!/bin/sh
-# clang-tidy over every source of ours. A file that passed once with the same preprocessed text and the same checks is
-# not looked at again.
-#   tests/tidy.sh BUILD-DIR [JOBS]
+# clang-tidy over every source of ours. What passed once with the same preprocessed text and the same checks is not
+# looked at again.
+#   tests/tidy.sh [JOBS]
 set -eu
 cd "$(dirname "$0")/.."
-build=$1
-jobs=${2:-$(nproc)}
+jobs=${1:-$(nproc)}
+root=$(pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pidward/tidy
-database=$build/tidy
-mkdir -p "$cache" "$database"
+batches=build/tidy/batches
 
-# clang-tidy 14 knows C++23 by its working title, and no compiler launcher.
-prepare() {
-  sed -e 's/-std=c++23/-std=c++2b/' -e 's|"command": "[^ ]*/ccache |"command": "|' \
-    "$build/compile_commands.json" > "$database/compile_commands.json"
+# clang-tidy 14 knows C++23 by its working title. A local name may well be one of another source of the batch.
+tidy() { # source flags
+  eval "clang-tidy --quiet --config-file=.clang-tidy $1 -- $(printf '%s' "$2" | sed 's/-std=c++23/-std=c++2b/') -Wno-shadow -ferror-limit=0"
 }
 
-check_one() {
-  source=$1
-  command=$(sed -n "s|^  \"command\": \"\(.* -c [^ ]*/$source\)\",*$|\1|p" "$database/compile_commands.json" | head -n 1)
-  if [ -z "$command" ]; then
-    echo "$source: is not built, so clang-tidy cannot check it" >&2
-    return 1
-  fi
-  preprocess=$(printf '%s' "$command" | sed -e 's/\\"/"/g' -e 's/ -o [^ ]*//' -e 's/-std=c++2b/-std=c++23/')
-  key=$( (eval "$preprocess -E -P" 2> /dev/null; cat .clang-tidy) | sed "s|$(pwd)||g" | sha256sum | cut -d' ' -f1)
-  [ -e "$cache/$key" ] && return 0
-  if clang-tidy -p "$database" --quiet "$source" > "$cache/$key.log" 2>&1; then
-    mv "$cache/$key.log" "$cache/$key"
-  else
-    cat "$cache/$key.log"
-    rm -f "$cache/$key.log"
-    return 1
-  fi
+# What decides over a pass: the text, the checks, their version, and what was excused from them.
+key_of() { # source flags
+  compiler=c++
+  [ "${1%.c}" = "$1" ] || compiler=cc
+  { eval "$compiler $2 -E -P $1" 2> /dev/null; cat .clang-tidy "$batches/common"; } |
+    sed "s|$root||g" | sha256sum | cut -d' ' -f1
 }
 
-if [ "${TIDY_ONE:-}" ]; then
-  check_one "$TIDY_ONE"
+# Sources that cannot be one with the others are taken out and checked alone.
+check_all() { # source flags log
+  passed=yes
+  tidy "$1" "$2" > "$3" 2>&1 && return
+  passed=
+  sed -n 's/: error: .*\[clang-diagnostic-error\]$//; t keep; d; :keep; s/:[0-9:]*$//; p' "$3" | sort -u > "$3.odd"
+  odd=$(sed 's/^#include "\([^"]*\)".*/\1/' "$1" | grep -Fx -f "$3.odd" || true)
+  [ -n "$odd" ] || return 0
+  [ "$odd" != "$(sed 's/^#include "\([^"]*\)".*/\1/' "$1")" ] || return 0
+  printf '%s: checked alone: %s\n' "${1##*/}" "$(grep -m 1 'clang-diagnostic-error' "$3")"
+  printf '%s\n' "$odd" > "$3.odd"
+  grep -Fv -f "$3.odd" "$1" > "$1.rest.cpp"
+  mv "$1.rest.cpp" "$1"
+  check_all "$@"
+  for one in $odd; do
+    tidy "$one" "$2" >> "$3" 2>&1 || passed=
+  done
+}
+
+check() { # batch
+  source=$batches/$1
+  flags=$(cat "${source%.*}.flags")
+  key=$(key_of "$source" "$flags")
+  [ ! -e "$cache/$key" ] || return 0
+  check_all "$source" "$flags" "$source.log"
+  [ -n "$passed" ] || { cat "$source.log"; return 1; }
+  : > "$cache/$key"
+}
+
+if [ "${TIDY_BATCH:-}" ]; then
+  check "$TIDY_BATCH"
   exit
 fi
-prepare
-git ls-files 'lib/*.cpp' 'daemon/*.cpp' | xargs -P "$jobs" -I{} env TIDY_ONE={} sh tests/tidy.sh "$build"
+# Configured for itself: without precompiled headers, which are another compiler's, and with every source by its name.
+mkdir -p build
+cmake -G Ninja -S . -B build/tidy -DCMAKE_BUILD_TYPE=Debug -DPIDWARD_BENCH=ON > build/tidy.log 2>&1 ||
+  { cat build/tidy.log; exit 1; }
+rm -rf "$batches"
+mkdir -p "$cache" "$batches"
+{ clang-tidy --version; git grep -h NOLINT -- lib daemon tests; } > "$batches/common"
+# The long ones first.
+awk -v root="$root" -v out="$batches" -f tests/tidy_batches.awk build/tidy/compile_commands.json > "$batches/list"
+(cd "$batches" && xargs wc -l < list | sort -rn | awk '$2 != "total" {print $2}') |
+  xargs -P "$jobs" -I{} env TIDY_BATCH={} sh tests/tidy.sh

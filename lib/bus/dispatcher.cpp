@@ -10,7 +10,7 @@
 namespace pidward::bus {
 namespace {
 
-constexpr std::string_view kProperties = "org.freedesktop.DBus.Properties";
+constexpr std::string_view kPropertiesInterface = "org.freedesktop.DBus.Properties";
 constexpr std::string_view kIntrospectable = "org.freedesktop.DBus.Introspectable";
 constexpr std::string_view kUnknownObject = "org.freedesktop.DBus.Error.UnknownObject";
 constexpr std::string_view kUnknownMethod = "org.freedesktop.DBus.Error.UnknownMethod";
@@ -185,7 +185,7 @@ void Dispatcher::on_object(const CallPtr& call, std::span<const Interface* const
     if (!check_arguments(call, "")) return;
     return call->reply([&](Writer& out) { out.s(introspection_xml(interfaces, children)); });
   }
-  if (call->interface() == kProperties) return properties(call, interfaces);
+  if (call->interface() == kPropertiesInterface) return properties(call, interfaces);
   run_method(call, interfaces);
 }
 

@@ -48,19 +48,28 @@ struct Subject {
 /// EmitsChangedSignal: "false", "const", "true" or "invalidates".
 enum class Announce : std::uint8_t { never, constant, emits, invalidates };
 
+// Short, for the rows of tables.
+inline constexpr Announce kNever = Announce::never;
+inline constexpr Announce kConst = Announce::constant;
+inline constexpr Announce kEmits = Announce::emits;
+inline constexpr Announce kInvalidates = Announce::invalidates;
+using RowPtr = const unit::Row*;
+
 struct Property {
   std::string_view name;
   std::string_view type;
   Announce announce = Announce::constant;
-  void (*write)(Writer& out, const Subject& subject, const unit::Row* setting) = nullptr;
+  void (*write)(Writer& out, const Subject& subject, RowPtr setting) = nullptr;
   /// For properties made from the directive table: the row.
-  const unit::Row* setting = nullptr;
+  RowPtr setting = nullptr;
   /// For writable properties; the reader stands inside the variant.
   Status (*set)(const Subject& subject, Reader& in) = nullptr;
 };
 
 /// Who may call: everybody, or root and the user pidward runs as.
 enum class Access : std::uint8_t { read, change };
+inline constexpr Access kRead = Access::read;
+inline constexpr Access kChange = Access::change;
 
 struct Method {
   std::string_view name;

@@ -60,7 +60,7 @@ class BusError {
   [[nodiscard]] const sd_bus_error* get() const { return &error_; }
 
  private:
-  sd_bus_error error_ = SD_BUS_ERROR_NULL;
+  sd_bus_error error_{nullptr, nullptr, 0};
 };
 
 /// `result` of an sd-bus call, negative on failure, as an Error about `what`.

@@ -144,7 +144,7 @@ void Core::run(Job& job) {
     case JobType::try_restart:
     case JobType::try_reload:
     case JobType::reload_or_start:
-      PIDWARD_EXPECT(!"a job type that depends on the state was installed");
+      PIDWARD_EXPECT(false && "a job type that depends on the state was installed");
   }
 }
 

@@ -41,7 +41,7 @@ class CgroupTree final : private DescriptorHandler {
   using EmptyCallback = std::function<void(UnitId)>;
 
   explicit CgroupTree(Core& core);
-  ~CgroupTree();
+  ~CgroupTree() override;
   CgroupTree(const CgroupTree&) = delete;
   CgroupTree& operator=(const CgroupTree&) = delete;
 

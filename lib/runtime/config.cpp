@@ -82,8 +82,8 @@ Complaint read_span(const YamlNode& node, Duration& value) {
 }
 
 // Digits, with K, M or G (base 1024) where `units`.
-Complaint read_number(const YamlNode& node, std::uint64_t least, std::uint64_t most, bool units,
-                      std::uint64_t& value) {
+Complaint read_size(const YamlNode& node, std::uint64_t least, std::uint64_t most, bool units,
+                    std::uint64_t& value) {
   const std::string expected = fmt::format("a number from {} to {}", least, most);
   if (node.kind != YamlNode::Kind::scalar || node.text.empty()) return not_a(expected, node);
   std::string digits = node.text;
@@ -106,7 +106,7 @@ Complaint read_number(const YamlNode& node, std::uint64_t least, std::uint64_t m
 Complaint read_count(const YamlNode& node, std::uint64_t least, std::uint64_t most,
                      std::uint32_t& value) {
   std::uint64_t number = 0;
-  const Complaint complaint = read_number(node, least, most, false, number);
+  const Complaint complaint = read_size(node, least, most, false, number);
   if (!complaint) value = static_cast<std::uint32_t>(number);
   return complaint;
 }
@@ -171,7 +171,7 @@ constexpr std::array kSettings{
             [](const YamlNode& n, Config& c) { return read_list(n, c.disabled_features); }},
     Setting{"log-max-bytes",
             [](const YamlNode& n, Config& c) {
-              return read_number(n, 65536, kMostLogBytes, true, c.log_max_bytes);
+              return read_size(n, 65536, kMostLogBytes, true, c.log_max_bytes);
             }},
     Setting{"log-max-files",
             [](const YamlNode& n, Config& c) { return read_count(n, 2, 1000, c.log_max_files); }},
@@ -193,12 +193,12 @@ constexpr std::array kSettings{
     Setting{"default-environment", read_environment},
 };
 
-std::string variable(const char* name) {
+std::string directory_variable(const char* name) {
   const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets variables
   return value != nullptr && *value == '/' ? std::string(value) : std::string();
 }
 
-std::string complain(const std::string& path, const unit::TextPosition& at, std::string_view what) {
+std::string located(const std::string& path, const unit::TextPosition& at, std::string_view what) {
   return fmt::format("{}:{}:{}: {}", path, at.line, at.column, what);
 }
 
@@ -222,13 +222,13 @@ Result<Config> default_config(unit::Scope scope) {
     config.log_directory = "/var/log/pidward";
     return config;
   }
-  const std::string runtime = variable("XDG_RUNTIME_DIR");
+  const std::string runtime = directory_variable("XDG_RUNTIME_DIR");
   if (runtime.empty()) {
     return Error(Errc::not_found, "XDG_RUNTIME_DIR is not set")
         .advise("Set it to a directory of your own, or name one with --runtime-dir");
   }
-  std::string state = variable("XDG_STATE_HOME");
-  if (state.empty()) state = variable("HOME") + "/.local/state";
+  std::string state = directory_variable("XDG_STATE_HOME");
+  if (state.empty()) state = directory_variable("HOME") + "/.local/state";
   config.runtime_directory = runtime + "/pidward";
   config.state_directory = state + "/pidward";
   config.log_directory = state + "/pidward/log";
@@ -245,17 +245,17 @@ Result<Config> read_config(const std::string& text, const std::string& path, Con
   if (tree->kind == YamlNode::Kind::null) return base;
   std::vector<std::string> complaints;
   if (tree->kind != YamlNode::Kind::map) {
-    complaints.push_back(complain(path, tree->at, "a map of settings is expected"));
+    complaints.push_back(located(path, tree->at, "a map of settings is expected"));
   } else {
     for (std::size_t i = 0; i + 1 < tree->items.size(); i += 2) {
       const YamlNode& key = tree->items[i];
       const YamlNode& value = tree->items[i + 1];
       const auto* setting = std::ranges::find(kSettings, key.text, &Setting::name);
       if (setting == kSettings.end()) {
-        complaints.push_back(complain(path, key.at, unknown_key(key.text)));
+        complaints.push_back(located(path, key.at, unknown_key(key.text)));
       } else if (const Complaint complaint = setting->read(value, base)) {
         complaints.push_back(
-            complain(path, value.at, fmt::format("{}: {}", setting->name, *complaint)));
+            located(path, value.at, fmt::format("{}: {}", setting->name, *complaint)));
       }
     }
   }

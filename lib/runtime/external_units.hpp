@@ -22,7 +22,7 @@ class ExternalUnits final : private DescriptorHandler {
  public:
   explicit ExternalUnits(Core& core)
       : core_(core), devices_(core.watcher, [this] { look_again(); }) {}
-  ~ExternalUnits();
+  ~ExternalUnits() override;
   ExternalUnits(const ExternalUnits&) = delete;
   ExternalUnits& operator=(const ExternalUnits&) = delete;
 

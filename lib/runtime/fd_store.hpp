@@ -21,7 +21,7 @@ class FdStore final : private DescriptorHandler {
   };
 
   FdStore(Core& core, StateKeeper& keeper) : core_(core), keeper_(keeper) {}
-  ~FdStore();
+  ~FdStore() override;
   FdStore(const FdStore&) = delete;
   FdStore& operator=(const FdStore&) = delete;
 

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "runtime/system_facts.hpp"
 #include "sys/peer.hpp"
 
 namespace pidward::runtime {
@@ -18,11 +19,6 @@ namespace {
 
 constexpr int kFirstPassed = 3;
 constexpr std::size_t kMostWaiting = 16384;
-
-std::string variable(const char* name) {
-  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
-  return value == nullptr ? std::string() : std::string(value);
-}
 
 std::uint64_t trailing_number(std::string_view name) {
   const std::size_t dash = name.rfind('-');

@@ -18,7 +18,7 @@ namespace pidward::runtime {
 class KeptDescriptors final : private DescriptorHandler {
  public:
   explicit KeptDescriptors(Core& core);
-  ~KeptDescriptors();
+  ~KeptDescriptors() override;
   KeptDescriptors(const KeptDescriptors&) = delete;
   KeptDescriptors& operator=(const KeptDescriptors&) = delete;
 

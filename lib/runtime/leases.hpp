@@ -54,7 +54,7 @@ class Leases final : private DescriptorHandler {
   using Released = std::function<void(UnitId, bool started)>;
 
   Leases(Core& core, ProcessTracker& tracker);
-  ~Leases();
+  ~Leases() override;
   Leases(const Leases&) = delete;
   Leases& operator=(const Leases&) = delete;
 

@@ -22,7 +22,7 @@ class Listeners final : private DescriptorHandler {
   };
 
   Listeners(Core& core, StateKeeper& keeper) : core_(core), keeper_(keeper) {}
-  ~Listeners();
+  ~Listeners() override;
   Listeners(const Listeners&) = delete;
   Listeners& operator=(const Listeners&) = delete;
 

@@ -1,10 +1,11 @@
 #include "runtime/log_line.hpp"
 
-#include <charconv>
 #include <cstdio>
 #include <ctime>
 
 #include <fmt/core.h>
+
+#include "base/number.hpp"
 
 namespace pidward::runtime {
 namespace {
@@ -28,12 +29,6 @@ std::optional<LinePart> part_of(char mark) {
   if (mark == '+') return LinePart::continues;
   if (mark == '~') return LinePart::unfinished;
   return std::nullopt;
-}
-
-template <typename Number>
-bool read_number(std::string_view text, Number& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 std::optional<WallTime> parse_time(std::string_view text) {

@@ -27,7 +27,7 @@ struct LogStream {
 class LogRouter final : private DescriptorHandler {
  public:
   LogRouter(Core& core, StateKeeper& keeper);
-  ~LogRouter();
+  ~LogRouter() override;
   LogRouter(const LogRouter&) = delete;
   LogRouter& operator=(const LogRouter&) = delete;
 

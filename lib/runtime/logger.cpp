@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <map>
 #include <memory>
 #include <unordered_map>
@@ -15,6 +14,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/number.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/log_line.hpp"
 #include "sys/peer.hpp"
@@ -59,15 +59,8 @@ std::vector<std::string> split_fields(std::string_view text, std::size_t most) {
   return fields;
 }
 
-template <typename Number>
-Number number_of(const std::string& text) {
-  Number number{};
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
-}
-
 LogLevel level_of(const std::string& text) {
-  return static_cast<LogLevel>(std::min(7U, number_of<unsigned>(text)));
+  return static_cast<LogLevel>(std::min(7U, parse_number<unsigned>(text).value_or(0)));
 }
 
 class Logger {
@@ -151,10 +144,10 @@ void Logger::receive() {
 
 void Logger::open_stream(const std::vector<std::string>& fields, sys::Fd pipe) {
   Stream stream;
-  stream.id = number_of<std::uint64_t>(fields[1]);
+  stream.id = parse_number<std::uint64_t>(fields[1]).value_or(0);
   stream.unit = fields[2];
   stream.source = clean_source(fields[3]);
-  stream.pid = number_of<std::uint32_t>(fields[4]);
+  stream.pid = parse_number<std::uint32_t>(fields[4]).value_or(0);
   stream.level = level_of(fields[5]);
   stream.prefixes = fields[6] == "1";
   stream.most_verbose = level_of(fields[7]);

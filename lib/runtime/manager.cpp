@@ -82,11 +82,6 @@ std::vector<std::string> initial_environment(const Config& config) {
   return block;
 }
 
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets variables
-  return value == nullptr ? std::string() : std::string(value);
-}
-
 // Transient units and what set-property wrote for now belong to one daemon: they are in its runtime
 // directory. What it wrote for good is beside its unit files.
 void put_own_directories_first(const Config& config, unit::SearchPath& path) {
@@ -134,9 +129,9 @@ exec::Roots exec_roots(const unit::SpecifierContext& specifiers) {
 
 void write_to_stderr(const LogRecord& record) {
   // One write, so that lines of several processes do not mix. journald reads the level prefix.
-  static const bool kJournal = !variable("JOURNAL_STREAM").empty();
-  const std::string level = kJournal ? fmt::format("<{}>", static_cast<unsigned>(record.level))
-                                     : fmt::format("{}: ", to_string(record.level));
+  static const bool kOnJournal = !variable("JOURNAL_STREAM").empty();
+  const std::string level = kOnJournal ? fmt::format("<{}>", static_cast<unsigned>(record.level))
+                                       : fmt::format("{}: ", to_string(record.level));
   const std::string line = fmt::format("{}{}{}{}\n", level, record.unit,
                                        record.unit.empty() ? "" : ": ", record.message);
   const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());

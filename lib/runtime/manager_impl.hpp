@@ -45,7 +45,7 @@ struct Startup {
 
 struct Manager::Impl final : EventSink {
   Impl(boost::asio::io_context& the_io, Startup startup);
-  ~Impl();
+  ~Impl() override;
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 

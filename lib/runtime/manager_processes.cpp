@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <csignal>
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,12 +14,6 @@
 namespace pidward::runtime {
 namespace {
 
-std::string join_words(const std::vector<std::string>& words) {
-  std::string line;
-  for (const std::string& word : words) line += (line.empty() ? "" : " ") + word;
-  return line;
-}
-
 WallTime started_at(std::uint64_t ticks_since_boot) {
   timespec since_boot{};
   ::clock_gettime(CLOCK_BOOTTIME, &since_boot);
@@ -28,17 +22,6 @@ WallTime started_at(std::uint64_t ticks_since_boot) {
   const auto per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
   const Duration start(static_cast<std::int64_t>(ticks_since_boot * 1'000'000 / per_second));
   return now().wall - (uptime - start);
-}
-
-process::Role role_in(const engine::UnitStatus& status, ProcessId process, process::Role noted) {
-  if (status.service != nullptr) {
-    if (process && process == status.service->main) return process::Role::main;
-    if (process && process == status.service->control) return process::Role::control;
-  }
-  if (status.socket != nullptr && process && process == status.socket->control) {
-    return process::Role::control;
-  }
-  return noted == process::Role::foreign ? process::Role::other : noted;
 }
 
 // What the kernel tells of a living process; what it does not stays empty.
@@ -53,8 +36,7 @@ void read_facts(const sys::Pidfd& process, const sys::KernelFeatures& features,
   if (const auto stat = sys::stat_of(process)) details.started = started_at(stat->start_ticks);
   details.control_group = sys::cgroup_path_of(process).value_or("");
   details.arguments = sys::cmdline_of(process).value_or({});
-  details.command = details.arguments.empty() ? sys::comm_of(process).value_or("")
-                                              : join_words(details.arguments);
+  details.command = command_text(process, details.arguments);
   if (!features.has(sys::Feature::pidfs) || facts->ppid <= 0) return;
   // The number was the parent's if the process still names it after it was opened.
   const auto parent = sys::Pidfd::open(facts->ppid);
@@ -74,6 +56,22 @@ Error unknown(ProcessId process) {
 }
 
 }  // namespace
+
+process::Role role_in(const engine::UnitStatus& status, ProcessId process, process::Role noted) {
+  if (status.service != nullptr && process) {
+    if (process == status.service->main) return process::Role::main;
+    if (process == status.service->control) return process::Role::control;
+  }
+  if (status.socket != nullptr && process && process == status.socket->control) {
+    return process::Role::control;
+  }
+  return noted == process::Role::foreign ? process::Role::other : noted;
+}
+
+std::string command_text(const sys::Pidfd& process, const std::vector<std::string>& arguments) {
+  if (arguments.empty()) return sys::comm_of(process).value_or("");
+  return fmt::format("{}", fmt::join(arguments, " "));
+}
 
 Result<process::ProcessHandle> Manager::find_process(ProcessId process) {
   Impl& impl = *impl_;

@@ -5,26 +5,11 @@
 
 #include "runtime/clock.hpp"
 #include "runtime/manager_impl.hpp"
+#include "runtime/process_details.hpp"
 #include "sys/proc.hpp"
 
 namespace pidward::runtime {
 namespace {
-
-std::string join_words(const std::vector<std::string>& words) {
-  std::string line;
-  for (const std::string& word : words) line += (line.empty() ? "" : " ") + word;
-  return line;
-}
-
-process::Role role_in(const engine::UnitStatus& status, ProcessId process) {
-  if (!process) return process::Role::other;
-  if (status.service != nullptr) {
-    if (process == status.service->main) return process::Role::main;
-    if (process == status.service->control) return process::Role::control;
-  }
-  if (status.socket != nullptr && process == status.socket->control) return process::Role::control;
-  return process::Role::other;
-}
 
 bool is_variable_name(std::string_view name) {
   const auto valid = [](char c) {
@@ -138,10 +123,9 @@ std::vector<ProcessInfo> Manager::list_processes(std::optional<UnitId> unit) con
       info.pid = static_cast<std::uint32_t>(facts->pid);
       info.parent = static_cast<std::uint32_t>(facts->ppid);
       info.unit = each;
-      info.role = role_in(status, info.id);
+      info.role = role_in(status, info.id, process::Role::other);
       info.control_group = sys::cgroup_path_of(process).value_or("");
-      info.command = join_words(sys::cmdline_of(process).value_or({}));
-      if (info.command.empty()) info.command = sys::comm_of(process).value_or("");
+      info.command = command_text(process, sys::cmdline_of(process).value_or({}));
       list.push_back(std::move(info));
     }
   }

@@ -11,7 +11,7 @@
 namespace pidward::runtime {
 namespace {
 
-Error exists(const std::string& name) {
+Error already_exists(const std::string& name) {
   return {Errc::unit_exists,
           fmt::format("Unit {} was already loaded or has a fragment file.", name)};
 }
@@ -48,7 +48,7 @@ void Manager::Impl::collect_now() {
 
 Result<UnitId> Manager::Impl::add_made(TransientRequest& wanted, const UnitSource::Specs& specs) {
   const auto name = unit::UnitName::parse(wanted.unit.name);
-  if (!is_free(engine, *name)) return exists(wanted.unit.name);
+  if (!is_free(engine, *name)) return already_exists(wanted.unit.name);
   with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
     add_units(specs, effects);
     // A slice that was there by name alone is not replaced by being added.
@@ -61,7 +61,7 @@ Result<UnitId> Manager::Impl::add_made(TransientRequest& wanted, const UnitSourc
     return 0;
   });
   const auto unit = engine.find(*name);
-  if (!unit) return exists(wanted.unit.name);
+  if (!unit) return already_exists(wanted.unit.name);
   transient.expect(*unit, std::move(wanted.processes));
   transient.set_streams(*unit, std::move(wanted.streams));
   return *unit;
@@ -83,9 +83,10 @@ void Manager::Impl::make_transient(TransientRequest request,
   // What ended a moment ago and nobody holds makes room for its successor.
   collect_now();
   for (const UnitText& each : units) {
-    if (!is_free(engine, *unit::UnitName::parse(each.name))) return refuse(exists(each.name));
+    if (!is_free(engine, *unit::UnitName::parse(each.name)))
+      return refuse(already_exists(each.name));
   }
-  if (!transient.begin(request)) return refuse(exists(request.unit.name));
+  if (!transient.begin(request)) return refuse(already_exists(request.unit.name));
   auto wanted = std::make_shared<TransientRequest>(std::move(request));
   source.make_transient(std::move(units),
                         [this, wanted, then = std::move(then)](Result<UnitSource::Specs> specs) {

@@ -1,21 +1,14 @@
 #include "runtime/notify_message.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <system_error>
 
 #include <fmt/core.h>
 
+#include "base/number.hpp"
+
 namespace pidward::runtime {
 namespace {
-
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
 
 // Microseconds that fit a Duration.
 std::optional<Duration> parse_microseconds(std::string_view text) {

@@ -15,7 +15,7 @@ namespace pidward::runtime {
 class NotifySocket final : private DescriptorHandler {
  public:
   NotifySocket(Core& core, UnitTree& tree, ProcessTracker& tracker, FdStore& fd_store);
-  ~NotifySocket();
+  ~NotifySocket() override;
   NotifySocket(const NotifySocket&) = delete;
   NotifySocket& operator=(const NotifySocket&) = delete;
 

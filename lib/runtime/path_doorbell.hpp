@@ -17,7 +17,7 @@ class PathDoorbell final : private DescriptorHandler {
       : watcher_(watcher), ring_(std::move(ring)) {}
   PathDoorbell(const PathDoorbell&) = delete;
   PathDoorbell& operator=(const PathDoorbell&) = delete;
-  ~PathDoorbell() = default;
+  ~PathDoorbell() override = default;
 
   /// Looks after these paths from now on, and no others; with none, nothing stays open. Errors: no
   /// descriptors, no inotify instances left.

@@ -52,6 +52,7 @@ void PathWatcher::finish(UnitId id, std::uint64_t generation, Result<PathSetup> 
   unit.busy = false;
   by_descriptor_.erase(unit.setup.inotify.get());
   unit.watch.stop();
+  std::optional<Error> failure;
   if (setup) {
     core_.pool.close(std::move(unit.setup.inotify));
     unit.setup = *std::move(setup);
@@ -60,15 +61,16 @@ void PathWatcher::finish(UnitId id, std::uint64_t generation, Result<PathSetup> 
       unit.watch = *std::move(watch);
       by_descriptor_[unit.setup.inotify.get()] = id;
     } else {
-      setup = watch.error();
+      failure = watch.error();
     }
+  } else {
+    failure = setup.error();
   }
-  if (!unit.answered || !setup) {
+  if (!unit.answered || failure) {
     unit.answered = true;
-    core_.events.post(engine::PathsWatched{
-        id, generation, setup ? std::nullopt : std::optional<Error>(setup.error())});
+    core_.events.post(engine::PathsWatched{id, generation, failure});
   }
-  if (!setup) return;
+  if (failure) return;
   if (unit.setup.hit) return trigger(id, unit, *unit.setup.hit);
   if (std::exchange(unit.again, false)) set_up(id, unit.setup.paths, {});
 }

@@ -21,7 +21,7 @@ Result<pid_t> read_pid_file(const std::string& path);
 class PidFiles final : private DescriptorHandler {
  public:
   PidFiles(Core& core, UnitTree& tree, ProcessTracker& tracker);
-  ~PidFiles();
+  ~PidFiles() override;
   PidFiles(const PidFiles&) = delete;
   PidFiles& operator=(const PidFiles&) = delete;
 

@@ -41,6 +41,14 @@ struct UnitMeans {
   std::string manager_exit;
 };
 
+/// What a process of a unit is to it: the engine knows the main and the control process, of any
+/// other `noted` says it.
+process::Role role_in(const engine::UnitStatus& status, ProcessId process, process::Role noted);
+
+/// `arguments` joined by blanks; the name of the process where there are none, or nothing when it
+/// has ended.
+std::string command_text(const sys::Pidfd& process, const std::vector<std::string>& arguments);
+
 /// Keeps a wait for a process's end going; dropping it cancels the wait.
 using WaitTicket = std::shared_ptr<const void>;
 

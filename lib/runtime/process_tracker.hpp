@@ -24,7 +24,7 @@ class ProcessTracker final : private DescriptorHandler {
   using AfterEnd = std::function<void(UnitId, ProcessId)>;
 
   explicit ProcessTracker(Core& core);
-  ~ProcessTracker();
+  ~ProcessTracker() override;
   ProcessTracker(const ProcessTracker&) = delete;
   ProcessTracker& operator=(const ProcessTracker&) = delete;
 

@@ -1,8 +1,8 @@
 // The last daemon's descriptors: each goes back to the part that had it, by what the state says of
 // its name.
-#include <charconv>
 #include <map>
 
+#include "base/number.hpp"
 #include "runtime/manager_impl.hpp"
 
 namespace pidward::runtime {
@@ -23,12 +23,6 @@ std::string value_of(std::string_view text, std::string_view key) {
   return {};
 }
 
-std::uint64_t number_of(std::string_view text) {
-  std::uint64_t number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
-}
-
 struct Listening {
   std::vector<ListeningSocket> sockets;
   std::vector<std::string> names;
@@ -44,7 +38,8 @@ Status Manager::Impl::recover_logs(const StateEntries& entries) {
     if (!key.starts_with(kStream)) break;
     sys::Fd pipe = kept.take(key.substr(kDescriptor.size()));
     if (!pipe) continue;
-    logs.restore(number_of(key.substr(kStream.size())), std::move(pipe), header);
+    logs.restore(parse_number<std::uint64_t>(key.substr(kStream.size())).value_or(0),
+                 std::move(pipe), header);
     keeper.set(key, header);
   }
   sys::Fd control = kept.take("logger");
@@ -66,7 +61,7 @@ void Manager::Impl::recover_descriptors(const StateEntries& entries) {
       socket.fd = kept.take(name);
       socket.accepts = value_of(text, "accepts") == "1";
       if (!socket.fd) continue;
-      listening[*unit].emplace(number_of(value_of(text, "index")),
+      listening[*unit].emplace(parse_number<std::uint64_t>(value_of(text, "index")).value_or(0),
                                std::pair(std::move(socket), name));
     } else if (name.starts_with("stored-")) {
       sys::Fd fd = kept.take(name);

@@ -54,7 +54,7 @@ std::string identifier_of(const unit::UnitSpec& spec, const exec::ExecPlan& plan
   return program.substr(program.rfind('/') + 1);
 }
 
-process::Role role_of(engine::ProcessRole role) {
+process::Role table_role(engine::ProcessRole role) {
   switch (role) {
     case engine::ProcessRole::main:
       return process::Role::main;
@@ -272,7 +272,7 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
   // be.
   parts_.logs.attach(std::move(pending->log), *pending->request.spec, identifier, pid);
   auto process =
-      parts_.tracker.add_child(std::move(child->pidfd()), effect.unit, role_of(effect.role),
+      parts_.tracker.add_child(std::move(child->pidfd()), effect.unit, table_role(effect.role),
                                effect.spawn, collected, &child->gate());
   if (!process) {
     fail(effect, exec::ExitCode::none, std::move(process).error());

@@ -39,7 +39,7 @@ class ServiceSpawner final : private DescriptorHandler {
     FdStore& fd_store;
   };
   ServiceSpawner(Core& core, Parts parts, Surroundings surroundings);
-  ~ServiceSpawner();
+  ~ServiceSpawner() override;
   ServiceSpawner(const ServiceSpawner&) = delete;
   ServiceSpawner& operator=(const ServiceSpawner&) = delete;
 

@@ -1,7 +1,6 @@
 #include "runtime/socket_address.hpp"
 
 #include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstring>
 #include <optional>
@@ -13,20 +12,14 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include "base/number.hpp"
+
 namespace pidward::runtime {
 namespace {
 
 Error not_an_address(std::string_view text, std::string_view why) {
   return Error(Errc::invalid_argument,
                fmt::format("\"{}\" is not a socket address: {}", text, why));
-}
-
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {

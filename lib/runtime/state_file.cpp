@@ -1,12 +1,13 @@
 #include "runtime/state_file.hpp"
 
 #include <array>
-#include <charconv>
 #include <cstdio>
 
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
+
+#include "base/number.hpp"
 
 namespace pidward::runtime {
 namespace {
@@ -38,14 +39,6 @@ std::optional<std::string_view> take_until(std::string_view& text, char end) {
   return taken;
 }
 
-template <typename Number>
-std::optional<Number> number_of(std::string_view text, int base = 10) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
 /// `length` bytes and the line end after them.
 std::optional<std::string_view> take_block(std::string_view& text, std::size_t length) {
   if (length >= text.size() || text[length] != '\n') return std::nullopt;
@@ -64,7 +57,7 @@ bool apply(std::string_view payload, StateEntries& entries) {
       if (const auto found = entries.find(*key); found != entries.end()) entries.erase(found);
       continue;
     }
-    const auto size = number_of<std::size_t>(*length);
+    const auto size = parse_number<std::size_t>(*length);
     const auto text = size ? take_block(payload, *size) : std::nullopt;
     if (!text) return false;
     entries.insert_or_assign(std::string(*key), std::string(*text));
@@ -79,8 +72,8 @@ std::optional<std::string_view> take_batch(std::string_view& text) {
   const auto length = take_until(text, ' ');
   const auto sum = length ? take_until(text, '\n') : std::nullopt;
   if (!sum) return std::nullopt;
-  const auto size = number_of<std::size_t>(*length);
-  const auto expected = number_of<std::uint32_t>(*sum, 16);
+  const auto size = parse_number<std::size_t>(*length);
+  const auto expected = parse_number<std::uint32_t>(*sum, 16);
   if (!size || !expected) return std::nullopt;
   const auto payload = take_block(text, *size);
   if (!payload || crc32(*payload) != *expected) return std::nullopt;

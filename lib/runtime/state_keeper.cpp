@@ -1,11 +1,11 @@
 #include "runtime/state_keeper.hpp"
 
-#include <charconv>
 #include <functional>
 
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include "base/number.hpp"
 #include "runtime/reopen.hpp"
 #include "sys/proc.hpp"
 
@@ -21,12 +21,6 @@ std::string unit_key(std::string_view name) {
 
 std::string process_key(ProcessId id) {
   return fmt::format("{}{}", kProcess, id.number());
-}
-
-template <typename Number>
-bool read_number(std::string_view text, Number& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 }  // namespace

@@ -56,9 +56,9 @@ std::string first_line(const std::string& path) {
   return text->substr(0, text->find('\n'));
 }
 
-std::string or_root(const char* name, std::string fallback) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody calls setenv
-  return value != nullptr && *value == '/' ? std::string(value) : std::move(fallback);
+std::string or_root(const char* name, const std::string& fallback) {
+  std::string value = variable(name);
+  return value.starts_with('/') ? value : fallback;
 }
 
 void fill_user(unit::SpecifierContext& context) {
@@ -133,6 +133,16 @@ std::string unquote(std::string_view text) {
 }
 
 }  // namespace
+
+bool exists(const char* path) {
+  return ::access(path, F_OK) == 0;
+}
+
+std::string variable(const char* name) {
+  const char* const value =
+      std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody calls setenv
+  return value == nullptr ? std::string() : std::string(value);
+}
 
 std::string_view architecture_name(std::string_view machine) {
   const auto* found = std::ranges::find(kArchitectures, machine,

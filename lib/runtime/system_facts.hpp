@@ -14,6 +14,11 @@ namespace pidward::runtime {
 /// systemd's name of an architecture ("x86-64") from that of uname(2) ("x86_64"); empty if unknown.
 std::string_view architecture_name(std::string_view machine);
 
+/// Whether there is anything at `path`, links followed.
+bool exists(const char* path);
+/// A variable of our own environment; empty when it is not set.
+std::string variable(const char* name);
+
 /// What we run in, by systemd's names ("kvm", "docker"); empty: none of that kind.
 struct Virtualization {
   std::string vm;

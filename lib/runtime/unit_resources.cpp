@@ -12,7 +12,7 @@ std::optional<std::uint64_t> number_at(std::string_view text) {
   return number;
 }
 
-std::optional<std::uint64_t> read_number(const sys::CgroupDir& group, const char* file) {
+std::optional<std::uint64_t> number_in(const sys::CgroupDir& group, const char* file) {
   const auto text = group.read(file);
   return text ? number_at(*text) : std::nullopt;
 }
@@ -58,8 +58,8 @@ std::optional<std::uint64_t> io_value(std::string_view text, std::string_view ke
 ResourceCounters read_counters(const sys::CgroupDir& group) {
   constexpr std::uint64_t kNsecInUsec = 1000;
   ResourceCounters counters;
-  counters.memory = read_number(group, "memory.current");
-  counters.tasks = read_number(group, "pids.current");
+  counters.memory = number_in(group, "memory.current");
+  counters.tasks = number_in(group, "pids.current");
   if (const auto text = group.read("cpu.stat")) {
     if (const auto usec = flat_value(*text, "usage_usec")) counters.cpu_nsec = *usec * kNsecInUsec;
   }

@@ -19,10 +19,6 @@ namespace {
 
 using Names = std::pair<std::string_view, std::string_view>;
 
-bool exists(const char* path) {
-  return ::access(path, F_OK) == 0;
-}
-
 std::string vm_from_cpu() {
 #if defined(__x86_64__) || defined(__i386__)
   static constexpr std::array<Names, 9> kSignatures{{{"XenVMMXenVMM", "xen"},

@@ -68,6 +68,33 @@ std::optional<Section> parse_section(std::string_view name) {
   return static_cast<Section>(found - kSectionNames.begin());
 }
 
+std::optional<Section> own_section(UnitType type) {
+  switch (type) {
+    case UnitType::service:
+      return Section::Service;
+    case UnitType::socket:
+      return Section::Socket;
+    case UnitType::timer:
+      return Section::Timer;
+    case UnitType::path:
+      return Section::Path;
+    case UnitType::slice:
+      return Section::Slice;
+    case UnitType::scope:
+      return Section::Scope;
+    case UnitType::mount:
+      return Section::Mount;
+    case UnitType::automount:
+      return Section::Automount;
+    case UnitType::swap:
+      return Section::Swap;
+    case UnitType::target:
+    case UnitType::device:
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
 Directive stored_under(Directive id) {
   const Row& r = row(id);
   if (r.syntax == Syntax::conditions) return kConditionStore;

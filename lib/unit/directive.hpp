@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "unit/name.hpp"
 #include "unit/value.hpp"
 
 namespace pidward::unit {
@@ -122,6 +123,8 @@ struct Alias {
 inline constexpr std::size_t kSections = 11;
 /// The section written as "[NAME]", without the brackets.
 std::optional<Section> parse_section(std::string_view name);
+/// The section of units of this type alone: [Service]; nothing for targets and devices.
+std::optional<Section> own_section(UnitType type);
 
 /// Directives whose lines form one list together keep it in the Settings under one of them: all
 /// Condition…= and Assert…= lines, all Listen…= lines, all triggers of a timer, all watched paths,

@@ -51,10 +51,6 @@ std::optional<std::string> dropin_key(std::string_view file, bool& yaml) {
   return std::string(plain);
 }
 
-Diagnostic warning(const std::string& path, std::string message) {
-  return {Diagnostic::Severity::warning, Location{path}, std::move(message), {}};
-}
-
 }  // namespace
 
 std::vector<std::string> folder_bases(const UnitName& name) {
@@ -95,7 +91,7 @@ std::vector<DropinFile> find_dropins(const SearchIndex& index, const UnitName& n
       if (!key) continue;
       const std::string path = fmt::format("{}/{}", folder, file);
       if (yaml && last == *key) {
-        problems.push_back(warning(
+        problems.push_back(warning_about(
             path, fmt::format("{} is there in both spellings; this file is not read", *key)));
       }
       last = *key;
@@ -104,7 +100,7 @@ std::vector<DropinFile> find_dropins(const SearchIndex& index, const UnitName& n
       if (end.is_mask()) {
         chosen.emplace(*key, std::nullopt);
       } else if (!end.problem.empty() || end.kind != FileKind::regular) {
-        problems.push_back(warning(
+        problems.push_back(warning_about(
             path, end.problem.empty() ? "the drop-in is not a file that can be read; left out"
                                       : end.problem));
       } else {
@@ -138,7 +134,7 @@ std::vector<FolderLink> find_folder_links(const SearchIndex& index, const UnitNa
         if (index.follow(path).is_mask()) {
           chosen.emplace(entry, std::nullopt);
         } else if (!index.link_target(path)) {
-          problems.push_back(warning(
+          problems.push_back(warning_about(
               path, fmt::format("only links are looked at in {} folders; left out", suffix)));
         } else {
           chosen.emplace(entry, FolderLink{kind, entry, path});

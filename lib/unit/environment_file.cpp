@@ -8,10 +8,6 @@
 namespace pidward::unit {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r\n";
-bool is_blank(char c) {
-  return kBlanks.find(c) != std::string_view::npos;
-}
 bool ends_line(char c) {
   return c == '\n' || c == '\r';
 }
@@ -23,9 +19,9 @@ bool is_name(std::string_view name) {
          name.find_first_not_of(kLetters) == std::string_view::npos;
 }
 
-class Reader {
+class EnvironmentReader {
  public:
-  Reader(std::string_view text, std::string_view path) : rest_(text), path_(path) {}
+  EnvironmentReader(std::string_view text, std::string_view path) : rest_(text), path_(path) {}
 
   EnvironmentFileText run() {
     constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
@@ -170,7 +166,7 @@ class Reader {
 }  // namespace
 
 EnvironmentFileText read_environment_file(std::string_view text, std::string_view path) {
-  return Reader(text, path).run();
+  return EnvironmentReader(text, path).run();
 }
 
 }  // namespace pidward::unit

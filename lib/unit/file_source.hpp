@@ -11,6 +11,9 @@
 
 namespace pidward::unit {
 
+/// More links than these on the way to a file are an error, as they are to the kernel.
+inline constexpr int kMaxLinks = 40;
+
 enum class FileKind : std::uint8_t { missing, regular, directory, symlink, null_device, other };
 
 struct FileInfo {

@@ -28,30 +28,6 @@ std::string default_slice(const UnitSpec& spec, Scope scope) {
   return fmt::format("{}-{}.slice", base, escape(spec.name.prefix()));
 }
 
-std::optional<Section> own_section(UnitType type) {
-  switch (type) {
-    case UnitType::service:
-      return Section::Service;
-    case UnitType::socket:
-      return Section::Socket;
-    case UnitType::timer:
-      return Section::Timer;
-    case UnitType::path:
-      return Section::Path;
-    case UnitType::slice:
-      return Section::Slice;
-    case UnitType::scope:
-      return Section::Scope;
-    case UnitType::target:
-    case UnitType::mount:
-    case UnitType::automount:
-    case UnitType::swap:
-    case UnitType::device:
-      return std::nullopt;
-  }
-  return std::nullopt;
-}
-
 void apply_defaults(UnitSpec& spec, const Settings& defaults) {
   unsigned sections = section_bit(Section::Unit);
   if (const auto own = own_section(spec.name.type())) sections |= section_bit(*own);

@@ -11,8 +11,6 @@
 namespace pidward::unit {
 namespace {
 
-constexpr std::size_t kMaxFile = 4UL << 20U;
-
 bool begins_with(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }
@@ -130,7 +128,7 @@ std::string InstallView::without_root(const std::string& path) const {
 }
 
 Result<InstallInfo> InstallView::info_of_file(const UnitName& name, const std::string& path) const {
-  PIDWARD_TRY(const std::string content, context_.files->read(path, kMaxFile));
+  PIDWARD_TRY(const std::string content, context_.files->read(path, kMaxUnitFile));
   bool yaml = false;
   strip_yaml(path, yaml);
   const auto read_as = [&](const UnitName& as) {
@@ -138,7 +136,7 @@ Result<InstallInfo> InstallView::info_of_file(const UnitName& name, const std::s
     const ReadContext reading{as, &context_.specifiers, false, path};
     read_fragment(FragmentText{path, content, yaml}, reading, spec);
     for (const DropinFile& file : find_dropins(index_, as, {}, {}, spec.diagnostics)) {
-      const auto more = context_.files->read(file.path, kMaxFile);
+      const auto more = context_.files->read(file.path, kMaxUnitFile);
       if (more) read_fragment(FragmentText{file.path, *more, file.yaml}, reading, spec);
     }
     return spec;

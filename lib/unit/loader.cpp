@@ -19,9 +19,6 @@
 namespace pidward::unit {
 namespace {
 
-/// Larger unit files are refused: nobody writes them, and a mistyped path leads to worse.
-constexpr std::size_t kMaxFile = 4UL << 20U;
-
 void add_error(UnitSpec& spec, const std::string& file, std::string message,
                std::string advice = {}) {
   spec.diagnostics.push_back(
@@ -101,7 +98,7 @@ bool UnitLoader::Impl::read_file(const std::string& path, bool yaml, const std::
     read_fragment(FragmentText{path, found->second, yaml}, reading, spec);
     return true;
   }
-  auto content = context.files->read(path, kMaxFile);
+  auto content = context.files->read(path, kMaxUnitFile);
   if (!content) {
     add_error(spec, path, fmt::format("the file cannot be read: {}", content.error().message()),
               content.error().advice());

@@ -17,10 +17,6 @@ bool is_folder_name(std::string_view name) {
   });
 }
 
-Diagnostic warning(const std::string& file, std::string message, std::string advice = {}) {
-  return {Diagnostic::Severity::warning, Location{file}, std::move(message), std::move(advice)};
-}
-
 }  // namespace
 
 SearchIndex::SearchIndex(const FileSource& files, const SearchPath& path)
@@ -35,8 +31,8 @@ void SearchIndex::scan(std::uint32_t directory) {
   const std::string& path = directories_[directory];
   auto names = files_.list(path);
   if (!names) {
-    problems_.push_back(
-        warning(path, fmt::format("the directory cannot be listed: {}", names.error().message())));
+    problems_.push_back(warning_about(
+        path, fmt::format("the directory cannot be listed: {}", names.error().message())));
     return;
   }
   for (const std::string& name : *names) {
@@ -59,7 +55,7 @@ void SearchIndex::add_entry(std::string name, std::uint32_t directory, bool yaml
   // Names come sorted, so the ini spelling is there before NAME.yaml of the same directory.
   if (yaml && !entries.empty() && entries.back().directory == directory) {
     const std::string file = fmt::format("{}/{}.yaml", directories_[directory], name);
-    problems_.push_back(warning(
+    problems_.push_back(warning_about(
         file,
         fmt::format("{} is there in both spellings; {} is read and this file is not", name, name),
         "Remove one of the two"));
@@ -216,8 +212,8 @@ const std::vector<std::string>& SearchIndex::list(const std::string& folder) con
     if (names) {
       found->second = *std::move(names);
     } else {
-      problems_.push_back(
-          warning(folder, fmt::format("the folder cannot be listed: {}", names.error().message())));
+      problems_.push_back(warning_about(
+          folder, fmt::format("the folder cannot be listed: {}", names.error().message())));
     }
   }
   return found->second;

@@ -16,6 +16,9 @@
 
 namespace pidward::unit {
 
+/// Larger unit files are refused: nobody writes them, and a mistyped path leads to worse.
+inline constexpr std::size_t kMaxUnitFile = 4UL << 20U;
+
 /// What a path leads to after every link was followed.
 struct Followed {
   FileKind kind = FileKind::missing;  ///< never symlink

@@ -9,8 +9,6 @@
 namespace pidward::unit {
 namespace {
 
-constexpr int kMaxLinks = 40;  // as the kernel's own limit
-
 bool below(const std::string& path, const std::string& root) {
   return root.empty() || (path.size() > root.size() && path.compare(0, root.size(), root) == 0 &&
                           path[root.size()] == '/');

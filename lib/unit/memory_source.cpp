@@ -9,8 +9,6 @@
 namespace pidward::unit {
 namespace {
 
-constexpr int kMaxLinks = 40;
-
 void push_front_components(std::deque<std::string>& todo, std::string_view path) {
   std::vector<std::string> parts;
   for (std::size_t at = 0; at <= path.size();) {

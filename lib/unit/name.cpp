@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 
 #include "base/contract.hpp"
+#include "unit/syntax/words.hpp"
 
 namespace pidward::unit {
 namespace {
@@ -37,13 +38,6 @@ void append_hex(std::string& out, char c) {
   out += "\\x";
   out += kDigits[byte >> 4U];
   out += kDigits[byte & 15U];
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 std::string printable(std::string_view text) {

@@ -9,7 +9,7 @@
 namespace pidward::unit {
 namespace {
 
-constexpr std::size_t kMaxFile = 1UL << 20U;
+constexpr std::size_t kMaxPresetFile = 1UL << 20U;
 constexpr std::string_view kBlanks = " \t\r";
 
 std::vector<std::string> words_of(std::string_view line) {
@@ -56,7 +56,7 @@ Presets::Presets(const FileSource& files, const std::vector<std::string>& direct
   }
   for (const auto& [name, path] : chosen) {
     if (is_null_link(files, path)) continue;
-    const auto content = files.read(path, kMaxFile);
+    const auto content = files.read(path, kMaxPresetFile);
     if (content) {
       read(path, *content);
     } else {

@@ -68,6 +68,10 @@ std::string_view to_string(Diagnostic::Severity severity) {
   return "";
 }
 
+Diagnostic warning_about(const std::string& file, std::string message, std::string advice) {
+  return {Diagnostic::Severity::warning, Location{file}, std::move(message), std::move(advice)};
+}
+
 std::string_view to_string(Dependency dependency) {
   return row_of(dependency).name;
 }

@@ -114,6 +114,8 @@ struct Diagnostic {
   friend bool operator==(const Diagnostic&, const Diagnostic&) = default;
 };
 std::string_view to_string(Diagnostic::Severity severity);
+/// A warning about a file as a whole.
+Diagnostic warning_about(const std::string& file, std::string message, std::string advice = {});
 
 /// One file that went into a unit, and when it last changed, to notice later that it did
 /// (NeedDaemonReload).

@@ -4,6 +4,8 @@
 
 #include <fmt/core.h>
 
+#include "unit/syntax/words.hpp"
+
 namespace pidward::unit {
 namespace {
 
@@ -59,13 +61,6 @@ constexpr Unit kUnits[] = {
     {"year", kYear},
     {"y", kYear},
 };
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_blank(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 
 void skip_blanks(std::string_view& text) {
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);

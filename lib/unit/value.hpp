@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <variant>
@@ -52,7 +53,10 @@ struct ExitStatusSet {
   friend bool operator==(const ExitStatusSet&, const ExitStatusSet&) = default;
 };
 
-/// A Limit…=: UINT64_MAX is infinity.
+/// What "infinity" is in a number without a sign.
+inline constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+
+/// A Limit…=: kNoLimit is infinity.
 struct ResourceLimit {
   std::uint64_t soft = 0;
   std::uint64_t hard = 0;

@@ -13,8 +13,6 @@
 namespace pidward::unit {
 namespace {
 
-constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
-
 std::string number_or_infinity(std::uint64_t number) {
   return number == kNoLimit ? "infinity" : fmt::format("{}", number);
 }

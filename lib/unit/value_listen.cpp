@@ -11,7 +11,6 @@ namespace {
 // sun_path holds 108 bytes; a path ends with a NUL, an abstract name begins with one.
 constexpr std::size_t kMaxUnixPath = 107;
 constexpr std::uint64_t kMaxPort = 65535;
-constexpr std::uint64_t kMax32 = 0xFFFFFFFF;
 
 bool is_ipv4(const std::string& text) {
   in_addr address{};

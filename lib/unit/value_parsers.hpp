@@ -1,12 +1,16 @@
 // The parsers behind parse_value(), by subject. For value_*.cpp alone.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 
 #include "unit/value_parse.hpp"
 
 namespace pidward::unit::detail {
+
+inline constexpr std::uint64_t kMax32 = std::numeric_limits<std::uint32_t>::max();
 
 /// An Errc::syntax error: "'FOUND' is not WHAT".
 Error not_a(std::string_view found, std::string_view what);

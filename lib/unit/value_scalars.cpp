@@ -16,14 +16,11 @@
 namespace pidward::unit::detail {
 namespace {
 
-constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
-constexpr std::uint64_t kMax32 = std::numeric_limits<std::uint32_t>::max();
-
 bool is_number(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-std::string join(std::span<const std::string_view> words) {
+std::string enumeration_of(std::span<const std::string_view> words) {
   std::string list;
   for (const std::string_view word : words) {
     if (word.empty()) continue;
@@ -36,8 +33,8 @@ std::string join(std::span<const std::string_view> words) {
 Error not_one_of(std::string_view found, std::span<const std::string_view> words, bool booleans) {
   NearestWord nearest(found);
   for (const std::string_view word : words) nearest.consider(word);
-  Error error(Errc::syntax,
-              fmt::format("'{}' is none of {}{}", found, booleans ? "yes, no, " : "", join(words)));
+  Error error(Errc::syntax, fmt::format("'{}' is none of {}{}", found, booleans ? "yes, no, " : "",
+                                        enumeration_of(words)));
   if (const auto word = nearest.get())
     return std::move(error).advise(fmt::format("Did you mean {}?", *word));
   return error;

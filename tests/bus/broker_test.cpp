@@ -8,8 +8,6 @@
 namespace pidward::test {
 namespace {
 
-constexpr uid_t kNobody = 65534;
-
 /// A connection to the test's broker.
 class OnTheBus {
  public:

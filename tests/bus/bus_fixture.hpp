@@ -15,6 +15,7 @@ using bus::Data;
 using bus::Reader;
 using bus::Writer;
 
+constexpr uid_t kNobody = 65534;
 constexpr const char* kSleeper = "[Service]\nExecStart=/bin/sleep infinity\n";
 
 class BusFixture : public DaemonFixture {
@@ -47,8 +48,9 @@ class BusFixture : public DaemonFixture {
     const auto owned = bus::MessageRef::adopt(answer);
     return error.get()->name == nullptr ? "" : error.get()->name;
   }
-  /// Queues a job and waits for its JobRemoved.
-  static std::string run_job(Client& client, const char* method, const std::string& unit) {
+  /// Calls what queues a job and waits for its JobRemoved; the result, or nothing after an error.
+  static std::string run_job(Client& client, const char* method,
+                             const std::function<void(Writer&)>& fill) {
     std::map<std::string, std::string> results;
     EXPECT_TRUE(client.subscribe([&](sd_bus_message* message) {
       if (sd_bus_message_is_signal(message, bus::kManagerInterface, "JobRemoved") <= 0) return;
@@ -58,13 +60,16 @@ class BusFixture : public DaemonFixture {
       in.s();
       results[path] = in.s();
     }));
-    const std::string job =
-        ask(client, method, [&](Writer& out) { out.s(unit).s("replace"); }).text;
-    while (results.count(job) == 0) {
+    const std::string job = ask(client, method, fill).text;
+    while (!job.empty() && results.count(job) == 0) {
       const auto came = client.process(std::chrono::milliseconds(60000));
       if (!came || !*came) break;
     }
+    client.unsubscribe();
     return results[job];
+  }
+  static std::string run_job(Client& client, const char* method, const std::string& unit) {
+    return run_job(client, method, [&](Writer& out) { out.s(unit).s("replace"); });
   }
 };
 

@@ -1,5 +1,7 @@
 // Clients that behave badly: one that never reads, one that floods, one that asks for more than it
 // may. Each costs itself something, and nobody else.
+#include <cstring>
+
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>

@@ -314,7 +314,6 @@ TEST_F(ProcessesOnTheBus, OnlyWhoMayStopMayLeaseSignalOrTake) {
   Client client = this->client();
   const std::string path = main_process(client, "web.service");
   const std::string inode = std::to_string(bus::parse_object_path(path).process.number());
-  constexpr uid_t kNobody = 65534;
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{"kill", inode},
                                                     {"hold", "web", "--", "/bin/true"},
                                                     {"bind", "web", "1"},

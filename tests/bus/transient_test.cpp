@@ -109,22 +109,7 @@ class TransientUnits : public BusFixture {
  protected:
   /// Starts it and waits for the end of its start job.
   static std::string run(Client& client, const std::string& name, const Wish& wish) {
-    std::map<std::string, std::string> results;
-    EXPECT_TRUE(client.subscribe([&](sd_bus_message* message) {
-      if (sd_bus_message_is_signal(message, bus::kManagerInterface, "JobRemoved") <= 0) return;
-      Reader in(message);
-      in.u();
-      const std::string path = in.o();
-      in.s();
-      results[path] = in.s();
-    }));
-    const std::string job = ask(client, "StartTransientUnit", request(name, wish)).text;
-    while (!job.empty() && results.count(job) == 0) {
-      const auto came = client.process(std::chrono::milliseconds(60000));
-      if (!came || !*came) break;
-    }
-    client.unsubscribe();
-    return results[job];
+    return run_job(client, "StartTransientUnit", request(name, wish));
   }
   static std::string refusal(Client& client, const std::string& name, const Wish& wish) {
     const auto answer = client.manager("StartTransientUnit", request(name, wish));

@@ -91,7 +91,7 @@ static void t_autoreap(void)
 		int code, signal;
 	} ways[] = {{7, 0}, {0, 0}, {0, SIGKILL}, {0, SIGTERM}};
 
-	signal(SIGCHLD, count_sigchld);
+	count_sigchld();
 	for (unsigned i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
 		int fd;
 		pid_t pid = clone3_(CLONE_PIDFD | AUTOREAP, 0, &fd);
@@ -127,7 +127,7 @@ static void t_autoreap_exec(void)
 	int fd;
 	pid_t pid;
 
-	signal(SIGCHLD, count_sigchld);
+	count_sigchld();
 	pid = clone3_(CLONE_PIDFD | AUTOREAP, 0, &fd);
 	CHECK(pid >= 0);
 	if (pid == 0) {
@@ -146,7 +146,7 @@ static void t_autoreap_threads(void)
 		int fd;
 		pid_t pid;
 
-		signal(SIGCHLD, count_sigchld);
+		count_sigchld();
 		pid = clone3_(CLONE_PIDFD | AUTOREAP, 0, &fd);
 		CHECK(pid >= 0);
 		if (pid == 0) {
@@ -188,7 +188,7 @@ static void t_autoreap_reparented(void)
 	EQUAL(waitpid(parent, &status, 0), parent);
 	EQUAL(status, 0);
 	fd = receive_fd(sock[1]);
-	signal(SIGCHLD, count_sigchld);
+	count_sigchld();
 	LIVES(fd);
 	close(go[1]); /* let our adopted child end */
 	EQUAL(code_of(fd), 8 << 8);

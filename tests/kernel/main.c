@@ -179,7 +179,7 @@ int main(int argc, char **argv)
 	if (stress_seconds) {
 		count[run_one(&stress)]++;
 	} else {
-		for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++)
+		for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 			for (const struct test *test = all[i]; test->name; test++)
 				if (strstr(test->name, only))
 					count[run_one(test)]++;

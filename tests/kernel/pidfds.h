@@ -189,7 +189,7 @@ void killed(int watch);
 /* How the process ended; waits until that is known (on mainline: until it is reaped). */
 int code_of(int pidfd);
 extern volatile sig_atomic_t sigchld;
-void count_sigchld(int sig); /* a handler */
+void count_sigchld(void); /* from now on */
 /* It is gone, we are not its parent any more, and nobody told us. */
 void expect_no_child(pid_t pid);
 

@@ -5,8 +5,6 @@
 namespace pidward::bus {
 namespace {
 
-using Row = const unit::Row*;
-
 void cancel(const CallPtr& call) {
   reply_status(call, call->services().manager.cancel(call->job));
 }
@@ -21,33 +19,33 @@ void get_before(const CallPtr& call) {
   });
 }
 
-constexpr Method kMethods[] = {
+constexpr Method kJobObjectMethods[] = {
     {"Cancel", "", "", "", "", Access::change, cancel},
     {"GetAfter", "", "", "a(usssoo)", "jobs", Access::read, get_after},
     {"GetBefore", "", "", "a(usssoo)", "jobs", Access::read, get_before},
 };
 
-constexpr Property kProperties[] = {
+constexpr Property kJobObjectProperties[] = {
     {"Id", "u", Announce::constant,
-     [](Writer& out, const Subject& s, Row) { out.u(s.job->id.number()); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.u(s.job->id.number()); }},
     {"Unit", "(so)", Announce::constant,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        const std::string name = name_of(s.services, s.job->unit);
        out.open_struct("so").s(name).o(unit_path(name)).close();
      }},
     {"JobType", "s", Announce::constant,
-     [](Writer& out, const Subject& s, Row) { out.s(engine::to_string(s.job->type)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(engine::to_string(s.job->type)); }},
     {"State", "s", Announce::emits,
-     [](Writer& out, const Subject& s, Row) { out.s(engine::to_string(s.job->state)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(engine::to_string(s.job->state)); }},
     {"ActivationDetails", "a(ss)", Announce::constant,
-     [](Writer& out, const Subject&, Row) { out.empty("a(ss)"); }},
+     [](Writer& out, const Subject&, RowPtr) { out.empty("a(ss)"); }},
 };
 
 }  // namespace
 
 void add_job_object(Interface& job) {
-  job.add(kMethods);
-  job.add(kProperties);
+  job.add(kJobObjectMethods);
+  job.add(kJobObjectProperties);
 }
 
 }  // namespace pidward::bus

@@ -118,8 +118,8 @@ void add_dependency(const CallPtr& call) {
   install(call, request, false);
 }
 
-void list(const CallPtr& call, const std::vector<std::string>& states,
-          const std::vector<std::string>& patterns) {
+void reply_files(const CallPtr& call, const std::vector<std::string>& states,
+                 const std::vector<std::string>& patterns) {
   using Entries = std::vector<unit::UnitFileEntry>;
   call->services().manager.list_unit_files([=](const Result<Entries>& entries) {
     if (!entries) return call->fail(entries.error());
@@ -143,11 +143,11 @@ void list(const CallPtr& call, const std::vector<std::string>& states,
 }
 
 void list_all(const CallPtr& call) {
-  list(call, {}, {});
+  reply_files(call, {}, {});
 }
 void list_by_patterns(const CallPtr& call) {
   const std::vector<std::string> states = call->in().as();
-  list(call, states, call->in().as());
+  reply_files(call, states, call->in().as());
 }
 
 void get_state(const CallPtr& call) {
@@ -186,9 +186,7 @@ void set_default_target(const CallPtr& call) {
 }
 
 using Op = InstallOperation;
-constexpr Access kRead = Access::read;
-constexpr Access kChange = Access::change;
-constexpr Method kMethods[] = {
+constexpr Method kFileMethods[] = {
     {"ListUnitFiles", "", "", "a(ss)", "unit_files", kRead, list_all},
     {"ListUnitFilesByPatterns", "asas", "states,patterns", "a(ss)", "unit_files", kRead,
      list_by_patterns},
@@ -224,13 +222,13 @@ constexpr Method kMethods[] = {
     {"SetDefaultTarget", "sb", "name,force", "a(sss)", "changes", kChange, set_default_target},
 };
 
-constexpr Signal kSignals[] = {{"UnitFilesChanged", "", ""}};
+constexpr Signal kFileSignals[] = {{"UnitFilesChanged", "", ""}};
 
 }  // namespace
 
 void add_unit_files(Interface& manager) {
-  manager.add(kMethods);
-  manager.add(kSignals);
+  manager.add(kFileMethods);
+  manager.add(kFileSignals);
 }
 
 }  // namespace pidward::bus

@@ -111,9 +111,7 @@ void list_jobs(const CallPtr& call) {
   });
 }
 
-constexpr Access kRead = Access::read;
-constexpr Access kChange = Access::change;
-constexpr Method kMethods[] = {
+constexpr Method kJobMethods[] = {
     {"StartUnit", "ss", "name,mode", "o", "job", kChange, request<JobType::start>},
     {"StartUnitWithFlags", "sst", "name,mode,flags", "o", "job", kChange, start_with_flags},
     {"StopUnit", "ss", "name,mode", "o", "job", kChange, stop_unit},
@@ -137,7 +135,7 @@ constexpr Method kMethods[] = {
     {"ListJobs", "", "", "a(usssoo)", "jobs", kRead, list_jobs},
 };
 
-constexpr Signal kSignals[] = {
+constexpr Signal kJobSignals[] = {
     {"JobNew", "uos", "id,job,unit"},
     {"JobRemoved", "uoss", "id,job,unit,result"},
 };
@@ -145,8 +143,8 @@ constexpr Signal kSignals[] = {
 }  // namespace
 
 void add_job_requests(Interface& manager) {
-  manager.add(kMethods);
-  manager.add(kSignals);
+  manager.add(kJobMethods);
+  manager.add(kJobSignals);
 }
 
 }  // namespace pidward::bus

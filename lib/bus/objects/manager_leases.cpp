@@ -82,8 +82,7 @@ void list_leases(const CallPtr& call) {
   });
 }
 
-constexpr Access kChange = Access::change;
-constexpr Method kMethods[] = {
+constexpr Method kLeaseMethods[] = {
     {"LeaseUnit", "ss", "unit,mode", "oh", "job,lease", kChange, lease_unit},
     {"LeaseProcess", "ts", "inode,policy", "h", "lease", kChange, lease_process},
     {"BindToProcess", "sh", "unit,pidfd", "", "", kChange, bind_to_process},
@@ -120,7 +119,7 @@ std::string policy_text(const process::LastClose& policy) {
 }
 
 void add_leases(Interface& manager) {
-  manager.add(kMethods);
+  manager.add(kLeaseMethods);
 }
 
 }  // namespace pidward::bus

@@ -82,7 +82,7 @@ void get_kernel_features(const CallPtr& call) {
   });
 }
 
-constexpr Method kMethods[] = {
+constexpr Method kManagerProcessMethods[] = {
     {"ListProcesses", "as", "units", "a(tuusss)", "processes", Access::read, list_processes},
     {"GetProcess", "t", "inode", "o", "process", Access::read, get_process},
     {"OpenProcess", "h", "pidfd", "o", "process", Access::read, open_process},
@@ -90,7 +90,7 @@ constexpr Method kMethods[] = {
     {"GetKernelFeatures", "", "", "a(ssss)", "features", Access::read, get_kernel_features},
 };
 
-constexpr Signal kSignals[] = {
+constexpr Signal kManagerProcessSignals[] = {
     {"ProcessNew", "tos", "inode,process,unit"},
     {"ProcessExited", "tosii", "inode,process,unit,code,status"},
 };
@@ -98,8 +98,8 @@ constexpr Signal kSignals[] = {
 }  // namespace
 
 void add_process_requests(Interface& manager) {
-  manager.add(kMethods);
-  manager.add(kSignals);
+  manager.add(kManagerProcessMethods);
+  manager.add(kManagerProcessSignals);
 }
 
 }  // namespace pidward::bus

@@ -11,10 +11,6 @@
 namespace pidward::bus {
 namespace {
 
-constexpr auto kConst = Announce::constant;
-constexpr auto kNever = Announce::never;
-constexpr auto kEmits = Announce::emits;
-
 std::string architecture() {
   utsname names{};
   if (::uname(&names) != 0) return {};
@@ -46,56 +42,55 @@ std::uint32_t count_units(const Subject& subject, bool (*wanted)(const engine::U
       units.begin(), units.end(), [&](UnitId id) { return wanted(engine.status(id)); }));
 }
 
-using Row = const unit::Row*;
-
 Status set_log_level(const Subject& /*subject*/, Reader& in) {
   PIDWARD_TRY(const LogLevel level, parse_log_level(in.s()));
   set_max_log_level(level);
   return {};
 }
 
-void unset_time(Writer& out, const Subject& /*subject*/, Row /*row*/) {
+void unset_time(Writer& out, const Subject& /*subject*/, RowPtr /*row*/) {
   out.t(0);
 }
-void no(Writer& out, const Subject& /*subject*/, Row /*row*/) {
+void no(Writer& out, const Subject& /*subject*/, RowPtr /*row*/) {
   out.b(false);
 }
-void yes(Writer& out, const Subject& /*subject*/, Row /*row*/) {
+void yes(Writer& out, const Subject& /*subject*/, RowPtr /*row*/) {
   out.b(true);
 }
-void empty_text(Writer& out, const Subject& /*subject*/, Row /*row*/) {
+void empty_text(Writer& out, const Subject& /*subject*/, RowPtr /*row*/) {
   out.s("");
 }
 
 constexpr Property kIdentity[] = {
-    {"Version", "s", kConst, [](Writer& out, const Subject&, Row) { out.s(PIDWARD_VERSION); }},
+    {"Version", "s", kConst, [](Writer& out, const Subject&, RowPtr) { out.s(PIDWARD_VERSION); }},
     {"Features", "s", kConst,
-     [](Writer& out, const Subject& s, Row) { out.s(features_line(s.manager.features())); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(features_line(s.manager.features())); }},
     {"Virtualization", "s", kConst,
-     [](Writer& out, const Subject&, Row) { out.s(virtualization_word()); }},
-    {"Architecture", "s", kConst, [](Writer& out, const Subject&, Row) { out.s(architecture()); }},
+     [](Writer& out, const Subject&, RowPtr) { out.s(virtualization_word()); }},
+    {"Architecture", "s", kConst,
+     [](Writer& out, const Subject&, RowPtr) { out.s(architecture()); }},
     {"Tainted", "s", kConst, empty_text},
     {"UnitPath", "as", kConst,
-     [](Writer& out, const Subject& s, Row) { out.as(s.manager.search_path().directories); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.as(s.manager.search_path().directories); }},
     {"LogDirectory", "s", kConst,
-     [](Writer& out, const Subject& s, Row) { out.s(s.manager.log_directory()); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(s.manager.log_directory()); }},
     {"RuntimeDirectory", "s", kConst,
-     [](Writer& out, const Subject& s, Row) { out.s(s.manager.config().runtime_directory); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(s.manager.config().runtime_directory); }},
     {"UnitConfigDirectory", "s", kConst,
-     [](Writer& out, const Subject& s, Row) { out.s(s.manager.search_path().config_dir); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(s.manager.search_path().config_dir); }},
     {"UnitRuntimeDirectory", "s", kConst,
-     [](Writer& out, const Subject& s, Row) { out.s(s.manager.search_path().runtime_dir); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(s.manager.search_path().runtime_dir); }},
     {"ConfirmSpawn", "b", kConst, no},
     {"ShowStatus", "b", kNever, no},
     {"ServiceWatchdogs", "b", kNever, yes},
     {"DefaultStandardOutput", "s", kConst,
-     [](Writer& out, const Subject&, Row) { out.s("journal"); }},
+     [](Writer& out, const Subject&, RowPtr) { out.s("journal"); }},
     {"DefaultStandardError", "s", kConst,
-     [](Writer& out, const Subject&, Row) { out.s("inherit"); }},
+     [](Writer& out, const Subject&, RowPtr) { out.s("inherit"); }},
     {"WatchdogDevice", "s", kConst, empty_text},
 };
 
-constexpr Property kTimes[] = {
+constexpr Property kManagerTimes[] = {
     {"FirmwareTimestamp", "t", kConst, unset_time},
     {"FirmwareTimestampMonotonic", "t", kConst, unset_time},
     {"LoaderTimestamp", "t", kConst, unset_time},
@@ -105,76 +100,78 @@ constexpr Property kTimes[] = {
     {"InitRDTimestamp", "t", kConst, unset_time},
     {"InitRDTimestampMonotonic", "t", kConst, unset_time},
     {"UserspaceTimestamp", "t", kConst,
-     [](Writer& out, const Subject& s, Row) { out.time(s.manager.startup_time().wall); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.time(s.manager.startup_time().wall); }},
     {"UserspaceTimestampMonotonic", "t", kConst,
-     [](Writer& out, const Subject& s, Row) { out.time(s.manager.startup_time().mono); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.time(s.manager.startup_time().mono); }},
     {"FinishTimestamp", "t", kConst,
-     [](Writer& out, const Subject& s, Row) { out.time(s.manager.finished_time().wall); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.time(s.manager.finished_time().wall); }},
     {"FinishTimestampMonotonic", "t", kConst,
-     [](Writer& out, const Subject& s, Row) { out.time(s.manager.finished_time().mono); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.time(s.manager.finished_time().mono); }},
 };
 
-constexpr Property kState[] = {
+constexpr Property kManagerState[] = {
     {"LogLevel", "s", kNever,
-     [](Writer& out, const Subject&, Row) { out.s(to_string(max_log_level())); }, nullptr,
+     [](Writer& out, const Subject&, RowPtr) { out.s(to_string(max_log_level())); }, nullptr,
      set_log_level},
-    {"LogTarget", "s", kNever, [](Writer& out, const Subject&, Row) { out.s("console"); }},
+    {"LogTarget", "s", kNever, [](Writer& out, const Subject&, RowPtr) { out.s("console"); }},
     {"NNames", "u", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        std::size_t names = 0;
        const engine::Engine& engine = s.manager.engine();
        for (const UnitId id : engine.units()) names += 1 + engine.spec(id)->aliases.size();
        out.u(static_cast<std::uint32_t>(names));
      }},
     {"NFailedUnits", "u", kEmits,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.u(count_units(s, [](const engine::UnitStatus& status) {
          return status.active == engine::ActiveState::failed;
        }));
      }},
     {"NJobs", "u", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.u(static_cast<std::uint32_t>(s.manager.engine().jobs().size()));
      }},
     {"Progress", "d", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        const std::size_t jobs = s.manager.engine().jobs().size();
        const std::size_t units = std::max<std::size_t>(s.manager.engine().units().size(), 1);
        out.d(jobs >= units ? 0.0 : 1.0 - static_cast<double>(jobs) / static_cast<double>(units));
      }},
     {"Environment", "as", kNever,
-     [](Writer& out, const Subject& s, Row) { out.as(s.manager.environment()); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.as(s.manager.environment()); }},
     {"ControlGroup", "s", kNever,
-     [](Writer& out, const Subject& s, Row) { out.s(s.manager.config().control_group); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(s.manager.config().control_group); }},
     {"SystemState", "s", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.s(runtime::to_string(s.manager.system_state()));
      }},
     {"ExitCode", "y", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.y(static_cast<std::uint8_t>(s.services.exit_code));
      }},
 };
 
 constexpr Property kDefaults[] = {
     {"DefaultTimeoutStartUSec", "t", kConst,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.span(s.manager.config().default_timeout_start);
      }},
     {"DefaultTimeoutStopUSec", "t", kConst,
-     [](Writer& out, const Subject& s, Row) { out.span(s.manager.config().default_timeout_stop); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.span(s.manager.config().default_timeout_stop);
+     }},
     {"DefaultTimeoutAbortUSec", "t", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.span(s.manager.config().default_timeout_abort);
      }},
     {"DefaultRestartUSec", "t", kConst,
-     [](Writer& out, const Subject& s, Row) { out.span(s.manager.config().default_restart); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.span(s.manager.config().default_restart); }},
     {"DefaultStartLimitIntervalUSec", "t", kConst,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.span(s.manager.config().default_start_limit_interval);
      }},
     {"DefaultStartLimitBurst", "u", kConst,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.u(s.manager.config().default_start_limit_burst);
      }},
     {"DefaultCPUAccounting", "b", kConst, no},
@@ -182,15 +179,15 @@ constexpr Property kDefaults[] = {
     {"DefaultMemoryAccounting", "b", kConst, no},
     {"DefaultTasksAccounting", "b", kConst, no},
     {"DefaultTarget", "s", kConst,
-     [](Writer& out, const Subject& s, Row) { out.s(s.manager.config().default_target); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(s.manager.config().default_target); }},
 };
 
 }  // namespace
 
 void add_manager_properties(Interface& manager) {
   manager.add(kIdentity);
-  manager.add(kTimes);
-  manager.add(kState);
+  manager.add(kManagerTimes);
+  manager.add(kManagerState);
   manager.add(kDefaults);
 }
 

@@ -101,9 +101,7 @@ void reexecute(const CallPtr& call) {
   call->fail(refused.error());
 }
 
-constexpr Access kRead = Access::read;
-constexpr Access kChange = Access::change;
-constexpr Method kMethods[] = {
+constexpr Method kSystemMethods[] = {
     {"Reload", "", "", "", "", kChange, reload},
     {"ReloadAndReport", "", "", "a(ssuus)", "diagnostics", kChange, reload_and_report},
     {"Reexecute", "", "", "", "", kChange, reexecute},
@@ -122,7 +120,7 @@ constexpr Method kMethods[] = {
     {"Exit", "", "", "", "", kChange, exit},
 };
 
-constexpr Signal kSignals[] = {
+constexpr Signal kSystemSignals[] = {
     {"StartupFinished", "tttttt", "firmware,loader,kernel,initrd,userspace,total"},
     {"Reloading", "b", "active"},
 };
@@ -130,8 +128,8 @@ constexpr Signal kSignals[] = {
 }  // namespace
 
 void add_system(Interface& manager) {
-  manager.add(kMethods);
-  manager.add(kSignals);
+  manager.add(kSystemMethods);
+  manager.add(kSystemSignals);
 }
 
 }  // namespace pidward::bus

@@ -130,7 +130,7 @@ void set_properties(const CallPtr& call) {
   set_unit_properties(call, name, runtime);
 }
 
-constexpr Method kMethods[] = {
+constexpr Method kTransientMethods[] = {
     {"StartTransientUnit", "ssa(sv)a(sa(sv))", "name,mode,properties,aux", "o", "job",
      Access::change, start_transient},
     {"HoldTransientUnit", "ssa(sv)a(sa(sv))", "name,mode,properties,aux", "oh", "job,lease",
@@ -159,7 +159,7 @@ void set_unit_properties(const CallPtr& call, const std::string& name, bool runt
 }
 
 void add_transient_units(Interface& manager) {
-  manager.add(kMethods);
+  manager.add(kTransientMethods);
 }
 
 }  // namespace pidward::bus

@@ -98,8 +98,8 @@ bool matches_name(const engine::UnitStatus& status, const std::vector<std::strin
                      [&](const unit::UnitName& alias) { return matches(alias.str()); });
 }
 
-void list(const CallPtr& call, const std::vector<std::string>& states,
-          const std::vector<std::string>& patterns) {
+void reply_units(const CallPtr& call, const std::vector<std::string>& states,
+                 const std::vector<std::string>& patterns) {
   const Services& services = call->services();
   const engine::Engine& engine = services.manager.engine();
   call->reply([&](Writer& out) {
@@ -115,14 +115,14 @@ void list(const CallPtr& call, const std::vector<std::string>& states,
 }
 
 void list_units(const CallPtr& call) {
-  list(call, {}, {});
+  reply_units(call, {}, {});
 }
 void list_units_filtered(const CallPtr& call) {
-  list(call, call->in().as(), {});
+  reply_units(call, call->in().as(), {});
 }
 void list_units_by_patterns(const CallPtr& call) {
   const std::vector<std::string> states = call->in().as();
-  list(call, states, call->in().as());
+  reply_units(call, states, call->in().as());
 }
 
 /// Loads one name after the other, so that a long list costs the others no more than a short one.
@@ -189,9 +189,7 @@ void freeze_unit(const CallPtr& call) {
   if (const auto unit = loaded_unit(call, name)) freeze(call, *unit, Freeze);
 }
 
-constexpr Access kRead = Access::read;
-constexpr Access kChange = Access::change;
-constexpr Method kMethods[] = {
+constexpr Method kUnitMethods[] = {
     {"GetUnit", "s", "name", "o", "unit", kRead, get_unit},
     {"GetUnitByPID", "u", "pid", "o", "unit", kRead, get_unit_by_pid},
     {"GetUnitByInvocationID", "ay", "invocation_id", "o", "unit", kRead, get_unit_by_invocation},
@@ -211,7 +209,7 @@ constexpr Method kMethods[] = {
     {"LoadDiagnostics", "s", "name", "a(ssuus)", "diagnostics", kRead, load_diagnostics},
 };
 
-constexpr Signal kSignals[] = {
+constexpr Signal kUnitSignals[] = {
     {"UnitNew", "so", "id,unit"},
     {"UnitRemoved", "so", "id,unit"},
 };
@@ -219,8 +217,8 @@ constexpr Signal kSignals[] = {
 }  // namespace
 
 void add_unit_queries(Interface& manager) {
-  manager.add(kMethods);
-  manager.add(kSignals);
+  manager.add(kUnitMethods);
+  manager.add(kUnitSignals);
 }
 
 }  // namespace pidward::bus

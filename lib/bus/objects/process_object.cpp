@@ -7,8 +7,6 @@
 namespace pidward::bus {
 namespace {
 
-using Row = const unit::Row*;
-
 void get_pidfd(const CallPtr& call) {
   const auto pidfd = call->services().manager.pidfd_for_client(call->process);
   if (!pidfd) return call->fail(pidfd.error());
@@ -39,52 +37,52 @@ void wait(const CallPtr& call) {
       }));
 }
 
-constexpr Access kChange = Access::change;
-constexpr Method kMethods[] = {
+constexpr Method kProcessObjectMethods[] = {
     {"GetPidfd", "", "", "h", "pidfd", kChange, get_pidfd},
     {"Signal", "i", "signal", "", "", kChange, send_signal},
     {"SignalTree", "i", "signal", "", "", kChange, signal_tree},
     {"Wait", "", "", "ii", "code,status", Access::read, wait},
 };
 
-constexpr auto kConst = Announce::constant;
-constexpr auto kNever = Announce::never;
-constexpr Property kProperties[] = {
+constexpr Property kProcessObjectProperties[] = {
     {"Inode", "t", kConst,
-     [](Writer& out, const Subject& s, Row) { out.t(s.process->id.number()); }},
-    {"PID", "u", kConst, [](Writer& out, const Subject& s, Row) { out.u(s.process->pid); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.t(s.process->id.number()); }},
+    {"PID", "u", kConst, [](Writer& out, const Subject& s, RowPtr) { out.u(s.process->pid); }},
     {"Unit", "(so)", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        const std::string name = name_of(s.services, s.process->unit);
        out.open_struct("so").s(name).o(name.empty() ? "/" : unit_path(name)).close();
      }},
     {"Role", "s", kNever,
-     [](Writer& out, const Subject& s, Row) { out.s(process::to_string(s.process->role)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(process::to_string(s.process->role)); }},
     {"Parent", "t", kNever,
-     [](Writer& out, const Subject& s, Row) { out.t(s.process->parent.number()); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.t(s.process->parent.number()); }},
     {"StartTimestamp", "t", kConst,
-     [](Writer& out, const Subject& s, Row) { out.time(s.process->started.value_or(WallTime())); }},
-    {"Command", "s", kNever, [](Writer& out, const Subject& s, Row) { out.s(s.process->command); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.time(s.process->started.value_or(WallTime()));
+     }},
+    {"Command", "s", kNever,
+     [](Writer& out, const Subject& s, RowPtr) { out.s(s.process->command); }},
     {"Arguments", "as", kNever,
-     [](Writer& out, const Subject& s, Row) { out.as(s.process->arguments); }},
-    {"UID", "u", kNever, [](Writer& out, const Subject& s, Row) { out.u(s.process->uid); }},
-    {"GID", "u", kNever, [](Writer& out, const Subject& s, Row) { out.u(s.process->gid); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.as(s.process->arguments); }},
+    {"UID", "u", kNever, [](Writer& out, const Subject& s, RowPtr) { out.u(s.process->uid); }},
+    {"GID", "u", kNever, [](Writer& out, const Subject& s, RowPtr) { out.u(s.process->gid); }},
     {"ControlGroup", "s", kNever,
-     [](Writer& out, const Subject& s, Row) { out.s(s.process->control_group); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(s.process->control_group); }},
     {"Holders", "u", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.u(static_cast<std::uint32_t>(s.process->leases));
      }},
     {"LastClose", "s", kNever,
-     [](Writer& out, const Subject& s, Row) { out.s(policy_text(s.process->last_close)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(policy_text(s.process->last_close)); }},
     {"State", "s", kNever,
-     [](Writer& out, const Subject& s, Row) { out.s(s.process->ended ? "ended" : "running"); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(s.process->ended ? "ended" : "running"); }},
     {"ExitCode", "i", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.i(cld_code(s.process->exit_status.value_or(ExitStatus{})));
      }},
     {"ExitStatus", "i", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.i(s.process->exit_status.value_or(ExitStatus{}).code);
      }},
 };
@@ -92,8 +90,8 @@ constexpr Property kProperties[] = {
 }  // namespace
 
 void add_process_object(Interface& process) {
-  process.add(kMethods);
-  process.add(kProperties);
+  process.add(kProcessObjectMethods);
+  process.add(kProcessObjectProperties);
 }
 
 }  // namespace pidward::bus

@@ -5,12 +5,6 @@
 namespace pidward::bus {
 namespace {
 
-using Row = const unit::Row*;
-constexpr auto kConst = Announce::constant;
-constexpr auto kNever = Announce::never;
-constexpr auto kEmits = Announce::emits;
-constexpr auto kInvalidates = Announce::invalidates;
-
 const engine::ServiceStatus& service_of(const Subject& subject) {
   static const engine::ServiceStatus kNone{};
   return subject.unit->service == nullptr ? kNone : *subject.unit->service;
@@ -94,81 +88,98 @@ namespace {
 
 constexpr Property kService[] = {
     {"MainPID", "u", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.u(pid_of(s, service_of(s).main)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.u(pid_of(s, service_of(s).main)); }},
     {"MainProcess", "t", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.t(service_of(s).main.number()); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.t(service_of(s).main.number()); }},
     {"ControlPID", "u", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.u(pid_of(s, service_of(s).control)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.u(pid_of(s, service_of(s).control)); }},
     {"StatusText", "s", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.s(service_of(s).status_text); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(service_of(s).status_text); }},
     {"StatusErrno", "i", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.i(service_of(s).status_errno); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.i(service_of(s).status_errno); }},
     {"Result", "s", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.s(engine::to_string(service_of(s).result)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(engine::to_string(service_of(s).result)); }},
     {"ReloadResult", "s", kEmits,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.s(engine::to_string(service_of(s).reload_result));
      }},
-    {"CleanResult", "s", kEmits, [](Writer& out, const Subject&, Row) { out.s("success"); }},
+    {"CleanResult", "s", kEmits, [](Writer& out, const Subject&, RowPtr) { out.s("success"); }},
     {"UID", "u", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.u(credentials(s, service_of(s).main).first); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.u(credentials(s, service_of(s).main).first);
+     }},
     {"GID", "u", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.u(credentials(s, service_of(s).main).second); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.u(credentials(s, service_of(s).main).second);
+     }},
     {"NRestarts", "u", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.u(service_of(s).restarts); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.u(service_of(s).restarts); }},
     {"NextRestartUSecMonotonic", "t", kNever,
-     [](Writer& out, const Subject& s, Row) { out.time(service_of(s).restart_at); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.time(service_of(s).restart_at); }},
     {"WatchdogUSec", "t", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        const Duration own = service_of(s).watchdog_interval;
        out.span(own != Duration() ? own : s.settings().span(unit::Directive::WatchdogSec));
      }},
     {"WatchdogTimestamp", "t", kNever,
-     [](Writer& out, const Subject& s, Row) { out.time(service_of(s).watchdog_last.wall); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.time(service_of(s).watchdog_last.wall); }},
     {"WatchdogTimestampMonotonic", "t", kNever,
-     [](Writer& out, const Subject& s, Row) { out.time(service_of(s).watchdog_last.mono); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.time(service_of(s).watchdog_last.mono); }},
     {"NFileDescriptorStore", "u", kNever,
-     [](Writer& out, const Subject& s, Row) { out.u(service_of(s).stored_descriptors); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.u(service_of(s).stored_descriptors); }},
     {"ExecMainStartTimestamp", "t", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.time(service_of(s).main_status.started.wall); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.time(service_of(s).main_status.started.wall);
+     }},
     {"ExecMainStartTimestampMonotonic", "t", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.time(service_of(s).main_status.started.mono); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.time(service_of(s).main_status.started.mono);
+     }},
     {"ExecMainExitTimestamp", "t", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.time(service_of(s).main_status.exited.wall); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.time(service_of(s).main_status.exited.wall);
+     }},
     {"ExecMainExitTimestampMonotonic", "t", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.time(service_of(s).main_status.exited.mono); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.time(service_of(s).main_status.exited.mono);
+     }},
     {"ExecMainPID", "u", kEmits,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.u(pid_of(s, service_of(s).main_status.process));
      }},
     {"ExecMainCode", "i", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.i(cld_code(service_of(s).main_status.status)); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.i(cld_code(service_of(s).main_status.status));
+     }},
     {"ExecMainStatus", "i", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.i(service_of(s).main_status.status.code); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.i(service_of(s).main_status.status.code); }},
 };
 
 constexpr Property kSocket[] = {
-    {"Result", "s", kEmits, [](Writer& out, const Subject& s, Row) { out.s(socket_of(s).result); }},
+    {"Result", "s", kEmits,
+     [](Writer& out, const Subject& s, RowPtr) { out.s(socket_of(s).result); }},
     {"ControlPID", "u", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.u(pid_of(s, socket_of(s).control)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.u(pid_of(s, socket_of(s).control)); }},
     {"UID", "u", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.u(credentials(s, socket_of(s).control).first); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.u(credentials(s, socket_of(s).control).first);
+     }},
     {"GID", "u", kEmits,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.u(credentials(s, socket_of(s).control).second);
      }},
     {"NConnections", "u", kNever,
-     [](Writer& out, const Subject& s, Row) { out.u(socket_of(s).connections); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.u(socket_of(s).connections); }},
     {"NAccepted", "u", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.u(static_cast<std::uint32_t>(socket_of(s).accepted));
      }},
     {"NRefused", "u", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.u(static_cast<std::uint32_t>(socket_of(s).refused));
      }},
     {"Listen", "a(ss)", kConst,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        write_setting(out, s, &unit::row(unit::Directive::ListenStream));
      }},
 };
@@ -211,7 +222,7 @@ void write_triggers(Writer& out, const Subject& subject, bool calendar) {
 }
 
 /// Unit= of a timer or path: the service of the same name unless it says otherwise.
-void write_triggered(Writer& out, const Subject& subject, Row /*row*/) {
+void write_triggered(Writer& out, const Subject& subject, RowPtr /*row*/) {
   const std::string& named = subject.settings().string(unit::Directive::Unit);
   out.s(named.empty() ? subject.spec().name.with_type(unit::UnitType::service).str() : named);
 }
@@ -219,33 +230,33 @@ void write_triggered(Writer& out, const Subject& subject, Row /*row*/) {
 constexpr Property kTimer[] = {
     {"Unit", "s", kConst, write_triggered},
     {"TimersMonotonic", "a(stt)", kInvalidates,
-     [](Writer& out, const Subject& s, Row) { write_triggers(out, s, false); }},
+     [](Writer& out, const Subject& s, RowPtr) { write_triggers(out, s, false); }},
     {"TimersCalendar", "a(sst)", kInvalidates,
-     [](Writer& out, const Subject& s, Row) { write_triggers(out, s, true); }},
+     [](Writer& out, const Subject& s, RowPtr) { write_triggers(out, s, true); }},
     {"NextElapseUSecRealtime", "t", kEmits,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.t(to_bus_usec(timer_status(s).next_calendar.time_since_epoch()));
      }},
     {"NextElapseUSecMonotonic", "t", kEmits,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.t(to_bus_usec(timer_status(s).next_monotonic.time_since_epoch()));
      }},
     {"LastTriggerUSec", "t", kEmits,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.t(to_bus_usec(timer_status(s).last_trigger.wall.time_since_epoch()));
      }},
     {"LastTriggerUSecMonotonic", "t", kEmits,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.t(to_bus_usec(timer_status(s).last_trigger.mono.time_since_epoch()));
      }},
     {"Result", "s", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.s(timer_status(s).result); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(timer_status(s).result); }},
 };
 
 constexpr Property kPath[] = {
     {"Unit", "s", kConst, write_triggered},
     {"Result", "s", kEmits,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.s(s.unit->path == nullptr ? "success" : s.unit->path->result);
      }},
 };
@@ -258,35 +269,37 @@ constexpr Method kProcessMethods[] = {
     {"GetProcesses", "", "", "a(sus)", "processes", Access::read, get_processes},
 };
 
-void unknown_number(Writer& out, const Subject& /*subject*/, Row /*row*/) {
+void unknown_number(Writer& out, const Subject& /*subject*/, RowPtr /*row*/) {
   out.t(UINT64_MAX);
 }
 
 /// systemd shows what is not counted as the largest number.
 template <std::optional<std::uint64_t> runtime::ResourceCounters::*Member>
-void counter(Writer& out, const Subject& subject, Row /*row*/) {
+void counter(Writer& out, const Subject& subject, RowPtr /*row*/) {
   if (!subject.counters) subject.counters = subject.manager.resources(subject.unit->id);
   out.t((*subject.counters.*Member).value_or(UINT64_MAX));
 }
 
 constexpr Property kControlGroup[] = {
     {"Slice", "s", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        const auto slices = s.manager.engine().related(s.unit->id, unit::Dependency::InSlice);
        out.s(slices.empty() ? std::string() : name_of(s.services, slices.front()));
      }},
     {"ControlGroup", "s", kNever,
-     [](Writer& out, const Subject& s, Row) { out.s(s.manager.control_group(s.unit->id)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(s.manager.control_group(s.unit->id)); }},
     {"TreeMeans", "s", kNever,
-     [](Writer& out, const Subject& s, Row) { out.s(s.manager.means(s.unit->id).tree); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(s.manager.means(s.unit->id).tree); }},
     {"ManagerExitMeans", "s", kNever,
-     [](Writer& out, const Subject& s, Row) { out.s(s.manager.means(s.unit->id).manager_exit); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.s(s.manager.means(s.unit->id).manager_exit);
+     }},
     {"Leases", "u", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.u(static_cast<std::uint32_t>(s.manager.lease_count(s.unit->id)));
      }},
     {"BoundToProcesses", "at", kNever,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.open_array("t");
        for (const ProcessId process : s.manager.bound_to(s.unit->id)) out.t(process.number());
        out.close();
@@ -303,9 +316,9 @@ constexpr Property kControlGroup[] = {
     {"IOReadOperations", "t", kNever, counter<&runtime::ResourceCounters::io_reads>},
     {"IOWriteBytes", "t", kNever, counter<&runtime::ResourceCounters::io_write_bytes>},
     {"IOWriteOperations", "t", kNever, counter<&runtime::ResourceCounters::io_writes>},
-    {"EffectiveCPUs", "ay", kNever, [](Writer& out, const Subject&, Row) { out.empty("ay"); }},
+    {"EffectiveCPUs", "ay", kNever, [](Writer& out, const Subject&, RowPtr) { out.empty("ay"); }},
     {"EffectiveMemoryNodes", "ay", kNever,
-     [](Writer& out, const Subject&, Row) { out.empty("ay"); }},
+     [](Writer& out, const Subject&, RowPtr) { out.empty("ay"); }},
 };
 
 }  // namespace

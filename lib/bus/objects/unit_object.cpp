@@ -8,7 +8,6 @@ namespace pidward::bus {
 namespace {
 
 using engine::JobType;
-using Row = const unit::Row*;
 
 template <JobType Type, bool Reload = false>
 void request(const CallPtr& call) {
@@ -53,8 +52,7 @@ void unref(const CallPtr& call) {
   drop_reference(call, call->unit);
 }
 
-constexpr Access kChange = Access::change;
-constexpr Method kMethods[] = {
+constexpr Method kUnitObjectMethods[] = {
     {"Start", "s", "mode", "o", "job", kChange, request<JobType::start>},
     {"Stop", "s", "mode", "o", "job", kChange, request<JobType::stop>},
     {"Reload", "s", "mode", "o", "job", kChange, request<JobType::reload>},
@@ -128,55 +126,51 @@ void write_job(Writer& out, const Subject& subject) {
   out.open_struct("uo").u(job.number()).o(job_path(job)).close();
 }
 
-constexpr auto kConst = Announce::constant;
-constexpr auto kNever = Announce::never;
-constexpr auto kEmits = Announce::emits;
-constexpr auto kInvalidates = Announce::invalidates;
-
 constexpr Property kNames[] = {
-    {"Id", "s", kConst, [](Writer& out, const Subject& s, Row) { out.s(s.spec().name.str()); }},
+    {"Id", "s", kConst, [](Writer& out, const Subject& s, RowPtr) { out.s(s.spec().name.str()); }},
     {"Names", "as", kConst,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.open_array("s").s(s.spec().name.str());
        for (const unit::UnitName& alias : s.spec().aliases) out.s(alias.str());
        out.close();
      }},
-    {"Following", "s", kNever, [](Writer& out, const Subject&, Row) { out.s(""); }},
+    {"Following", "s", kNever, [](Writer& out, const Subject&, RowPtr) { out.s(""); }},
     {"Description", "s", kConst,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        const std::string& text = s.settings().string(unit::Directive::Description);
        out.s(text.empty() ? s.spec().name.str() : text);
      }},
     {"LoadState", "s", kConst,
-     [](Writer& out, const Subject& s, Row) { out.s(unit::to_string(s.spec().load_state)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(unit::to_string(s.spec().load_state)); }},
     {"ActiveState", "s", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.s(engine::to_string(s.unit->active)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(engine::to_string(s.unit->active)); }},
     {"FreezerState", "s", kEmits,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.s(runtime::to_string(s.manager.freezer_state(s.unit->id)));
      }},
-    {"SubState", "s", kEmits, [](Writer& out, const Subject& s, Row) { out.s(s.unit->sub); }},
+    {"SubState", "s", kEmits, [](Writer& out, const Subject& s, RowPtr) { out.s(s.unit->sub); }},
     {"FragmentPath", "s", kConst,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.s(s.spec().fragment ? s.spec().fragment->path : std::string());
      }},
     {"DropInPaths", "as", kConst,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.open_array("s");
        for (const unit::SourceFile& file : s.spec().dropins) out.s(file.path);
        out.close();
      }},
     {"UnitFileState", "s", kNever,
-     [](Writer& out, const Subject& s, Row) { out.s(s.files.state); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(s.files.state); }},
     {"UnitFilePreset", "s", kNever,
-     [](Writer& out, const Subject& s, Row) { out.s(s.files.preset); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.s(s.files.preset); }},
 };
 
-#define PIDWARD_TIME(name, member)                                                                \
-  {name, "t", kEmits, [](Writer& out, const Subject& s, Row) { out.time(s.unit->member.wall); }}, \
-  {                                                                                               \
-    name "Monotonic", "t", kEmits,                                                                \
-        [](Writer& out, const Subject& s, Row) { out.time(s.unit->member.mono); }                 \
+#define PIDWARD_TIME(name, member)                                                   \
+  {name, "t", kEmits,                                                                \
+   [](Writer& out, const Subject& s, RowPtr) { out.time(s.unit->member.wall); }},    \
+  {                                                                                  \
+    name "Monotonic", "t", kEmits,                                                   \
+        [](Writer& out, const Subject& s, RowPtr) { out.time(s.unit->member.mono); } \
   }
 
 constexpr Property kTimes[] = {
@@ -192,55 +186,61 @@ constexpr Property kTimes[] = {
 
 constexpr Property kState[] = {
     {"CanStart", "b", kConst,
-     [](Writer& out, const Subject& s, Row) { out.b(s.manager.engine().can_start(s.unit->id)); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.b(s.manager.engine().can_start(s.unit->id));
+     }},
     {"CanStop", "b", kConst,
-     [](Writer& out, const Subject& s, Row) { out.b(s.manager.engine().can_stop(s.unit->id)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.b(s.manager.engine().can_stop(s.unit->id)); }},
     {"CanReload", "b", kConst,
-     [](Writer& out, const Subject& s, Row) { out.b(s.manager.engine().can_reload(s.unit->id)); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.b(s.manager.engine().can_reload(s.unit->id));
+     }},
     {"CanIsolate", "b", kConst,
-     [](Writer& out, const Subject& s, Row) { out.b(s.manager.engine().can_isolate(s.unit->id)); }},
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.b(s.manager.engine().can_isolate(s.unit->id));
+     }},
     {"CanClean", "as", kConst,
-     [](Writer& out, const Subject& s, Row) { out.as(s.manager.cleanable(s.unit->id)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.as(s.manager.cleanable(s.unit->id)); }},
     {"CanFreeze", "b", kConst,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        out.b(!s.manager.control_group(s.unit->id).empty());
      }},
-    {"Job", "(uo)", kEmits, [](Writer& out, const Subject& s, Row) { write_job(out, s); }},
+    {"Job", "(uo)", kEmits, [](Writer& out, const Subject& s, RowPtr) { write_job(out, s); }},
     {"NeedDaemonReload", "b", kNever,
-     [](Writer& out, const Subject& s, Row) { out.b(s.files.changed); }},
-    {"Markers", "as", kNever, [](Writer& out, const Subject&, Row) { out.empty("as"); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.b(s.files.changed); }},
+    {"Markers", "as", kNever, [](Writer& out, const Subject&, RowPtr) { out.empty("as"); }},
     {"ConditionResult", "b", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.b(s.unit->condition_result); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.b(s.unit->condition_result); }},
     {"AssertResult", "b", kEmits,
-     [](Writer& out, const Subject& s, Row) { out.b(s.unit->assert_result); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.b(s.unit->assert_result); }},
     {"Conditions", "a(sbbsi)", kInvalidates,
-     [](Writer& out, const Subject& s, Row) { write_conditions(out, s, false); }},
+     [](Writer& out, const Subject& s, RowPtr) { write_conditions(out, s, false); }},
     {"Asserts", "a(sbbsi)", kInvalidates,
-     [](Writer& out, const Subject& s, Row) { write_conditions(out, s, true); }},
+     [](Writer& out, const Subject& s, RowPtr) { write_conditions(out, s, true); }},
     {"LoadError", "(ss)", kConst,
-     [](Writer& out, const Subject& s, Row) { write_load_error(out, s); }},
+     [](Writer& out, const Subject& s, RowPtr) { write_load_error(out, s); }},
     {"Diagnostics", "a(ssuus)", kConst,
-     [](Writer& out, const Subject& s, Row) { write_diagnostics(out, s.spec().diagnostics); }},
+     [](Writer& out, const Subject& s, RowPtr) { write_diagnostics(out, s.spec().diagnostics); }},
     {"Transient", "b", kConst,
-     [](Writer& out, const Subject& s, Row) { out.b(s.spec().transient); }},
-    {"Perpetual", "b", kConst, [](Writer& out, const Subject&, Row) { out.b(false); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.b(s.spec().transient); }},
+    {"Perpetual", "b", kConst, [](Writer& out, const Subject&, RowPtr) { out.b(false); }},
     {"InvocationID", "ay", kEmits,
-     [](Writer& out, const Subject& s, Row) {
+     [](Writer& out, const Subject& s, RowPtr) {
        const InvocationId& id = s.unit->invocation;
        id.is_null() ? out.empty("ay") : out.ay(id.bytes);
      }},
     {"Refs", "as", kNever,
-     [](Writer& out, const Subject& s, Row) { out.as(s.services.clients.holders(s.unit->id)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.as(s.services.clients.holders(s.unit->id)); }},
     {"ActivationDetails", "a(ss)", kEmits,
-     [](Writer& out, const Subject&, Row) { out.empty("a(ss)"); }},
+     [](Writer& out, const Subject&, RowPtr) { out.empty("a(ss)"); }},
     {"FailureMessages", "as", kNever,
-     [](Writer& out, const Subject& s, Row) { out.as(s.manager.complaints(s.unit->id)); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.as(s.manager.complaints(s.unit->id)); }},
     {"StartTriesLeft", "u", kNever,
-     [](Writer& out, const Subject& s, Row) { out.u(s.unit->start_tries_left); }},
+     [](Writer& out, const Subject& s, RowPtr) { out.u(s.unit->start_tries_left); }},
 };
 
 template <unit::Dependency Kind>
-void write_related(Writer& out, const Subject& subject, Row /*row*/) {
+void write_related(Writer& out, const Subject& subject, RowPtr /*row*/) {
   const engine::Engine& engine = subject.manager.engine();
   out.open_array("s");
   for (const UnitId other : engine.related(subject.unit->id, Kind)) {
@@ -264,7 +264,7 @@ void add_dependencies(Interface& interface) {
 }  // namespace
 
 void add_unit_methods(Interface& unit) {
-  unit.add(kMethods);
+  unit.add(kUnitObjectMethods);
 }
 
 void add_unit_properties(Interface& unit) {

@@ -44,7 +44,7 @@ std::optional<Integer> read_integer(std::string_view type, Reader& in) {
   return std::nullopt;
 }
 
-constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+using unit::kNoLimit;
 
 std::string number_or_infinity(std::uint64_t number) {
   return number == kNoLimit ? "infinity" : fmt::format("{}", number);

@@ -23,30 +23,6 @@ Error expecting(const std::string& name, const std::string& type, std::string_vi
           fmt::format("Property {} has type '{}', expecting '{}'.", name, type, expected)};
 }
 
-std::optional<Section> own_section(UnitType type) {
-  switch (type) {
-    case UnitType::service:
-      return Section::Service;
-    case UnitType::socket:
-      return Section::Socket;
-    case UnitType::timer:
-      return Section::Timer;
-    case UnitType::path:
-      return Section::Path;
-    case UnitType::slice:
-      return Section::Slice;
-    case UnitType::scope:
-      return Section::Scope;
-    case UnitType::target:
-    case UnitType::mount:
-    case UnitType::automount:
-    case UnitType::swap:
-    case UnitType::device:
-      return std::nullopt;
-  }
-  return std::nullopt;
-}
-
 bool ends_with(const std::string& text, std::string_view end, std::string& stem) {
   if (!text.ends_with(end) || text.size() == end.size()) return false;
   stem = text.substr(0, text.size() - end.size());
@@ -101,7 +77,7 @@ std::string section_text(Section section, const std::string& lines) {
 
 std::vector<Section> PropertySet::sections() const {
   std::vector<Section> out{Section::Unit};
-  if (const auto own = own_section(type_)) out.push_back(*own);
+  if (const auto own = unit::own_section(type_)) out.push_back(*own);
   return out;
 }
 

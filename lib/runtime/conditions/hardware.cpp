@@ -168,7 +168,7 @@ std::optional<PressureLimit> parse_pressure(std::string_view text) {
 }
 
 // "a-b.slice" is a.slice/a-b.slice.
-std::string slice_path(std::string_view slice) {
+std::string slice_group(std::string_view slice) {
   std::string path;
   const std::string_view stem = slice.substr(0, slice.rfind(".slice"));
   if (stem == "-") return path;
@@ -190,7 +190,7 @@ Result<bool> pressure(const Question& question, std::string_view resource, std::
   if (!limit->slice.empty()) {
     if (question.context.control_group_directory.empty()) return true;
     file = fmt::format("{}{}/{}.pressure", question.context.control_group_directory,
-                       slice_path(limit->slice), resource);
+                       slice_group(limit->slice), resource);
   }
   for (const std::string& line : split_lines(sys::read_file(file).value_or(""))) {
     if (!line.starts_with(kind)) continue;
@@ -211,7 +211,7 @@ Result<bool> io_pressure(const Question& question) {
   return pressure(question, "io", "full");
 }
 
-constexpr std::array kKinds{
+constexpr std::array kHardwareKinds{
     Kind{"Firmware", firmware},
     Kind{"ACPower", ac_power},
     Kind{"Memory", memory},
@@ -225,7 +225,7 @@ constexpr std::array kKinds{
 }  // namespace
 
 std::span<const Kind> hardware_kinds() {
-  return kKinds;
+  return kHardwareKinds;
 }
 
 }  // namespace pidward::runtime::conditions

@@ -15,6 +15,7 @@
 #include "runtime/conditions/check.hpp"
 #include "runtime/conditions/words.hpp"
 #include "runtime/posix_files.hpp"
+#include "runtime/system_facts.hpp"
 #include "sys/capability.hpp"
 #include "sys/fd.hpp"
 
@@ -76,10 +77,6 @@ Result<bool> capability(const Question& question) {
   return false;
 }
 
-bool exists(const char* path) {
-  return ::access(path, F_OK) == 0;
-}
-
 // An EFI variable is four bytes of attributes and then its value; a boolean one is a single byte.
 bool efi_flag(const char* name) {
   const auto text = sys::read_file(std::string("/sys/firmware/efi/efivars/") + name);
@@ -126,7 +123,7 @@ Result<bool> security(const Question& question) {
                fmt::format("\"{}\" is not a security technology known here", name));
 }
 
-constexpr std::array kKinds{
+constexpr std::array kIdentityKinds{
     Kind{"User", user},
     Kind{"Group", group},
     Kind{"Capability", capability},
@@ -136,7 +133,7 @@ constexpr std::array kKinds{
 }  // namespace
 
 std::span<const Kind> identity_kinds() {
-  return kKinds;
+  return kIdentityKinds;
 }
 
 }  // namespace pidward::runtime::conditions

@@ -119,7 +119,7 @@ Result<bool> needs_update(const Question& question) {
   return is_older(updated.st_mtim, usr.st_mtim);
 }
 
-constexpr std::array kKinds{
+constexpr std::array kPathKinds{
     Kind{"PathExists", path_exists},
     Kind{"PathExistsGlob", path_exists_glob},
     Kind{"PathIsDirectory", path_is_directory},
@@ -136,7 +136,7 @@ constexpr std::array kKinds{
 }  // namespace
 
 std::span<const Kind> path_kinds() {
-  return kKinds;
+  return kPathKinds;
 }
 
 }  // namespace pidward::runtime::conditions

@@ -149,7 +149,7 @@ Result<bool> control_group_controller(const Question& question) {
   });
 }
 
-constexpr std::array kKinds{
+constexpr std::array kSystemKinds{
     Kind{"FirstBoot", first_boot},
     Kind{"Architecture", architecture},
     Kind{"Virtualization", is_virtualized},
@@ -165,7 +165,7 @@ constexpr std::array kKinds{
 }  // namespace
 
 std::span<const Kind> system_kinds() {
-  return kKinds;
+  return kSystemKinds;
 }
 
 }  // namespace pidward::runtime::conditions

@@ -13,6 +13,9 @@
 
 namespace pidward::unit {
 
+/// Seconds are counted in microseconds.
+inline constexpr std::int64_t kMicrosecondsPerSecond = 1'000'000;
+
 /// One entry of a list: a number, a range, or either with a step.
 struct CalendarRange {
   std::int64_t first = 0;

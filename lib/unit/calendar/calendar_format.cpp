@@ -7,22 +7,23 @@
 namespace pidward::unit {
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000;
-constexpr std::array<std::string_view, 7> kWeekdays{"Mon", "Tue", "Wed", "Thu",
-                                                    "Fri", "Sat", "Sun"};
+constexpr std::array<std::string_view, 7> kShortWeekdays{"Mon", "Tue", "Wed", "Thu",
+                                                         "Fri", "Sat", "Sun"};
 
 std::string weekdays(std::uint8_t bits) {
   std::string out;
-  const auto has = [bits](unsigned i) { return i < kWeekdays.size() && (bits >> i & 1U) != 0; };
-  for (unsigned first = 0; first < kWeekdays.size(); ++first) {
+  const auto has = [bits](unsigned i) {
+    return i < kShortWeekdays.size() && (bits >> i & 1U) != 0;
+  };
+  for (unsigned first = 0; first < kShortWeekdays.size(); ++first) {
     if (!has(first)) continue;
     unsigned last = first;
     while (has(last + 1)) ++last;
     if (!out.empty()) out += ',';
-    out += kWeekdays[first];
+    out += kShortWeekdays[first];
     if (last > first) {
       out += last > first + 1 ? ".." : ",";
-      out += kWeekdays[last];
+      out += kShortWeekdays[last];
     }
     first = last;
   }
@@ -31,17 +32,17 @@ std::string weekdays(std::uint8_t bits) {
 
 std::string number(std::int64_t value, bool microseconds) {
   if (!microseconds) return fmt::format("{:02}", value);
-  const std::int64_t fraction = value % kSecond;
-  return fraction == 0 ? fmt::format("{:02}", value / kSecond)
-                       : fmt::format("{:02}.{:06}", value / kSecond, fraction);
+  const std::int64_t fraction = value % kMicrosecondsPerSecond;
+  return fraction == 0 ? fmt::format("{:02}", value / kMicrosecondsPerSecond)
+                       : fmt::format("{:02}.{:06}", value / kMicrosecondsPerSecond, fraction);
 }
 
 /// A step is not filled up with zeros.
 std::string step(std::int64_t value, bool microseconds) {
   if (!microseconds) return fmt::format("{}", value);
-  const std::int64_t fraction = value % kSecond;
-  return fraction == 0 ? fmt::format("{}", value / kSecond)
-                       : fmt::format("{}.{:06}", value / kSecond, fraction);
+  const std::int64_t fraction = value % kMicrosecondsPerSecond;
+  return fraction == 0 ? fmt::format("{}", value / kMicrosecondsPerSecond)
+                       : fmt::format("{}.{:06}", value / kMicrosecondsPerSecond, fraction);
 }
 
 std::string list(const CalendarList& entries, bool microseconds = false) {
@@ -51,7 +52,7 @@ std::string list(const CalendarList& entries, bool microseconds = false) {
     if (!out.empty()) out += ',';
     out += number(range.first, microseconds);
     if (range.last >= 0) out += ".." + number(range.last, microseconds);
-    const std::int64_t usual = range.last >= 0 ? (microseconds ? kSecond : 1) : 0;
+    const std::int64_t usual = range.last >= 0 ? (microseconds ? kMicrosecondsPerSecond : 1) : 0;
     if (range.step != usual) out += "/" + step(range.step, microseconds);
   }
   return out;

@@ -6,11 +6,11 @@
 #include <fmt/core.h>
 
 #include "unit/calendar/calendar.hpp"
+#include "unit/syntax/words.hpp"
 
 namespace pidward::unit {
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000;
 constexpr std::size_t kMaxEntries = 256;
 
 struct Shorthand {
@@ -32,8 +32,8 @@ constexpr std::array<Shorthand, 13> kShorthands{{
     {"anually", "*-01-01"},
     {"yearly", "*-01-01"},
 }};
-constexpr std::array<std::string_view, 7> kWeekdays{"monday", "tuesday",  "wednesday", "thursday",
-                                                    "friday", "saturday", "sunday"};
+constexpr std::array<std::string_view, 7> kWeekdayNames{
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"};
 
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -46,29 +46,26 @@ std::string in_lower_case(std::string_view text) {
 bool is_letter(char c) {
   return lower(c) >= 'a' && lower(c) <= 'z';
 }
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 /// The limits of one part and what a message calls it.
 struct Part {
   std::string_view what;
   std::int64_t least, most;
 };
-constexpr Part kYear{"year", 1970, 2199};
-constexpr Part kMonth{"month", 1, 12};
-constexpr Part kDay{"day", 1, 31};
-constexpr Part kDayFromEnd{"day from the end of the month", 1, 28};
-constexpr Part kHour{"hour", 0, 23};
-constexpr Part kMinute{"minute", 0, 59};
-constexpr Part kMicrosecond{"second", 0, 60 * kSecond - 1};
+constexpr Part kYearPart{"year", 1970, 2199};
+constexpr Part kMonthPart{"month", 1, 12};
+constexpr Part kDayPart{"day", 1, 31};
+constexpr Part kDayFromEndPart{"day from the end of the month", 1, 28};
+constexpr Part kHourPart{"hour", 0, 23};
+constexpr Part kMinutePart{"minute", 0, 59};
+constexpr Part kMicrosecondPart{"second", 0, 60 * kMicrosecondsPerSecond - 1};
 
 /// A list as written, with its limits still unchecked: what it counts is known later.
 using List = std::optional<CalendarList>;
 
-class Reader {
+class CalendarReader {
  public:
-  Reader(std::string_view whole, const TimeZones* zones) : whole_(whole), zones_(zones) {}
+  CalendarReader(std::string_view whole, const TimeZones* zones) : whole_(whole), zones_(zones) {}
 
   Result<Calendar> run() {
     rest_ = whole_;
@@ -112,8 +109,8 @@ class Reader {
   }
 
   static std::optional<unsigned> weekday(std::string_view word) {
-    for (unsigned i = 0; i < kWeekdays.size(); ++i) {
-      if (word == kWeekdays[i] || word == kWeekdays[i].substr(0, 3)) return i;
+    for (unsigned i = 0; i < kWeekdayNames.size(); ++i) {
+      if (word == kWeekdayNames[i] || word == kWeekdayNames[i].substr(0, 3)) return i;
     }
     return std::nullopt;
   }
@@ -174,7 +171,7 @@ class Reader {
     out_.days = {{static_cast<unsigned>(date.day())}};
     out_.hours = {{in_day / 3600}};
     out_.minutes = {{in_day / 60 % 60}};
-    out_.microseconds = {{in_day % 60 * kSecond}};
+    out_.microseconds = {{in_day % 60 * kMicrosecondsPerSecond}};
     out_.zone_name = "UTC";
     out_.zone = std::make_shared<const TimeZone>();
     timestamp_ = true;
@@ -205,10 +202,11 @@ class Reader {
         return wrong(fmt::format("'{}' behind the date", rest_));
     }
     if (first) complete_years(*first);
-    PIDWARD_CHECK(keep(kYear, std::move(first), out_.years));
-    PIDWARD_CHECK(keep(kMonth, std::move(second), out_.months));
+    PIDWARD_CHECK(keep(kYearPart, std::move(first), out_.years));
+    PIDWARD_CHECK(keep(kMonthPart, std::move(second), out_.months));
     out_.from_month_end = out_.from_month_end && days;
-    PIDWARD_CHECK(keep(out_.from_month_end ? kDayFromEnd : kDay, std::move(days), out_.days));
+    PIDWARD_CHECK(
+        keep(out_.from_month_end ? kDayFromEndPart : kDayPart, std::move(days), out_.days));
     if (!take("T")) skip_blanks();
     return {};
   }
@@ -248,9 +246,9 @@ class Reader {
     if (take(":")) {
       PIDWARD_TRY(seconds, take_list(true));
     }
-    PIDWARD_CHECK(keep(kHour, std::move(hours), out_.hours));
-    PIDWARD_CHECK(keep(kMinute, std::move(minutes), out_.minutes));
-    return keep(kMicrosecond, std::move(seconds), out_.microseconds);
+    PIDWARD_CHECK(keep(kHourPart, std::move(hours), out_.hours));
+    PIDWARD_CHECK(keep(kMinutePart, std::move(minutes), out_.minutes));
+    return keep(kMicrosecondPart, std::move(seconds), out_.microseconds);
   }
 
   /// "*" (then there is no list), or entries with commas between.
@@ -263,7 +261,7 @@ class Reader {
       PIDWARD_TRY(range.first, take_number(microseconds));
       if (take("..")) {
         PIDWARD_TRY(range.last, take_number(microseconds));
-        range.step = microseconds ? kSecond : 1;
+        range.step = microseconds ? kMicrosecondsPerSecond : 1;
       }
       if (take("/")) {
         PIDWARD_TRY(range.step, take_number(microseconds));
@@ -279,15 +277,15 @@ class Reader {
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), number);
     const bool digits = !rest_.empty() && is_digit(rest_.front());
-    if (!digits || error != std::errc() || number > kYear.most * kSecond)
+    if (!digits || error != std::errc() || number > kYearPart.most * kMicrosecondsPerSecond)
       return wrong(rest_.empty() ? "a number is missing at the end"
                                  : fmt::format("a number is expected at '{}'", rest_));
     rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
     if (!microseconds) return number;
-    number *= kSecond;
+    number *= kMicrosecondsPerSecond;
     if (rest_.starts_with("..") || !take(".")) return number;
     if (rest_.empty() || !is_digit(rest_.front())) return wrong("digits are missing behind '.'");
-    std::int64_t place = kSecond;
+    std::int64_t place = kMicrosecondsPerSecond;
     std::int64_t next = 0;  // the first digit that does not count any more
     for (; !rest_.empty() && is_digit(rest_.front()); rest_.remove_prefix(1)) {
       const int digit = rest_.front() - '0';
@@ -332,7 +330,7 @@ class Reader {
 }  // namespace
 
 Result<Calendar> parse_calendar(std::string_view text, const TimeZones* zones) {
-  return Reader(text, zones).run();
+  return CalendarReader(text, zones).run();
 }
 
 }  // namespace pidward::unit

@@ -10,7 +10,7 @@ using std::chrono::days;
 using std::chrono::sys_days;
 using std::chrono::year;
 
-constexpr std::int64_t kDay = 86400;
+constexpr std::int64_t kSecondsPerDay = 86400;
 
 class RuleText {
  public:
@@ -104,7 +104,7 @@ std::int64_t turn_in(const ZoneTurn& turn, year in) {
       date += days(turn.day - 1 + (in.is_leap() && turn.day >= 60 ? 1 : 0));
       break;
   }
-  return date.time_since_epoch().count() * kDay + turn.seconds;
+  return date.time_since_epoch().count() * kSecondsPerDay + turn.seconds;
 }
 
 }  // namespace

@@ -19,33 +19,6 @@ constexpr std::size_t kMaxReports = 100;
 constexpr std::size_t kMaxListItems = 4096;
 constexpr std::string_view kWithoutEffect = "without effect in this version of pidward:";
 
-std::optional<Section> section_of(UnitType type) {
-  switch (type) {
-    case UnitType::service:
-      return Section::Service;
-    case UnitType::socket:
-      return Section::Socket;
-    case UnitType::timer:
-      return Section::Timer;
-    case UnitType::path:
-      return Section::Path;
-    case UnitType::slice:
-      return Section::Slice;
-    case UnitType::scope:
-      return Section::Scope;
-    case UnitType::mount:
-      return Section::Mount;
-    case UnitType::automount:
-      return Section::Automount;
-    case UnitType::swap:
-      return Section::Swap;
-    case UnitType::target:
-    case UnitType::device:
-      return std::nullopt;
-  }
-  return std::nullopt;
-}
-
 std::optional<Dependency> dependency_of(const Row& row) {
   for (std::size_t i = 0; i < kDependencies; ++i) {
     const auto kind = static_cast<Dependency>(i);
@@ -104,10 +77,6 @@ bool needs_instance(std::string_view text) {
          text.find("%f") != std::string_view::npos;
 }
 
-std::string_view shortened(std::string_view text) {
-  return text.substr(0, 64);
-}
-
 }  // namespace
 
 Applier::Applier(const ReadContext& context, std::string_view file, UnitSpec& into)
@@ -131,7 +100,7 @@ void Applier::report(Severity severity, TextPosition at, std::string message, st
 
 bool Applier::has_section(Section section) const {
   return section == Section::Unit || section == Section::Install ||
-         section_of(context_.name.type()) == section;
+         own_section(context_.name.type()) == section;
 }
 
 void Applier::bad_section(std::string_view name, TextPosition at, bool as_error) {

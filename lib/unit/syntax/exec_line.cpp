@@ -7,10 +7,6 @@
 namespace pidward::unit::detail {
 namespace {
 
-bool is_blank(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 /// The next word, C-style escapes read; an unknown escape stays and is remarked upon.
 Result<std::optional<std::string>> next_word(std::string_view& rest, const ParseContext& context) {
   SplitOptions options;

@@ -36,10 +36,6 @@ std::uint32_t column_of(std::string_view part, std::string_view line) {
   return part.data() == nullptr ? 0 : static_cast<std::uint32_t>(part.data() - line.data()) + 1;
 }
 
-std::string_view shortened(std::string_view text) {
-  return text.substr(0, 64);
-}
-
 class Lexer {
  public:
   Lexer(std::string_view text, IniVisitor& visitor) : rest_(text), visitor_(visitor) {}

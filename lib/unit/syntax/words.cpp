@@ -5,13 +5,6 @@
 namespace pidward::unit {
 namespace {
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 void append_utf8(std::string& out, std::uint32_t code) {
   const auto tail = [&out, code](unsigned shift) {
     out += static_cast<char>(0x80U | ((code >> shift) & 0x3FU));

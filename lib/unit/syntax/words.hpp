@@ -51,6 +51,28 @@ Result<std::string> unescape_c(std::string_view text);
 /// True when `text` is well-formed UTF-8 (no overlong forms, no surrogates).
 bool is_utf8(std::string_view text);
 
+/// What separates words: a space, a tab, the end of a line.
+constexpr bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+/// 0 to 15, or -1 where `c` is no hexadecimal digit.
+constexpr int hex_digit(char c) {
+  if (is_digit(c)) return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+/// As much of a text as a message can bear: its first 64 bytes.
+inline std::string_view shortened(std::string_view text) {
+  return text.substr(0, 64);
+}
+
 /// Without blanks at both ends.
 std::string_view trim(std::string_view text);
 

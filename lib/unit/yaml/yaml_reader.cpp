@@ -15,9 +15,9 @@ namespace {
 using Severity = Diagnostic::Severity;
 using Kind = YamlNode::Kind;
 
-class Reader {
+class YamlReader {
  public:
-  explicit Reader(Applier& applier) : applier_(applier) {}
+  explicit YamlReader(Applier& applier) : applier_(applier) {}
 
   void document(const YamlNode& root) {
     if (root.kind == Kind::null) return;
@@ -198,7 +198,7 @@ void read_yaml(const std::string& text, Applier& applier) {
     return applier.report(Severity::error, {where.line, where.column}, error.message(),
                           error.advice());
   }
-  Reader(applier).document(*root);
+  YamlReader(applier).document(*root);
 }
 
 }  // namespace pidward::unit

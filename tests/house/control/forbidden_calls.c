@@ -1,4 +1,5 @@
 // Every call that no object of pidward may import. Compiled, searched for, never run.
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
