@@ -98,7 +98,7 @@ void say(const char* text, const char* more = "", const char* rest = "") {
   for (const char* piece : {"pidward-init: ", text, more, rest, "\n"}) {
     const size_t size = strlen(piece);
     if (length + size > sizeof line) break;
-    memcpy(line + length, piece, size);
+    memcpy(line + length, piece, size);  // NOLINT(bugprone-not-null-terminated-result): no string
     length += size;
   }
   const ssize_t written = write(STDERR_FILENO, line, length);

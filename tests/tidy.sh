@@ -22,19 +22,22 @@ key_of() { # source flags
     sed "s|$root||g" | sha256sum | cut -d' ' -f1
 }
 
-# Sources that cannot be one with the others are taken out and checked alone.
+members() { # batch
+  sed -n 's/^#include "\([^"]*\)".*/\1/p' "$1"
+}
+
+# Sources that cannot be compiled as one with the others are taken out and checked alone.
 check_all() { # source flags log
   passed=yes
   tidy "$1" "$2" > "$3" 2>&1 && return
   passed=
-  sed -n 's/: error: .*\[clang-diagnostic-error\]$//; t keep; d; :keep; s/:[0-9:]*$//; p' "$3" | sort -u > "$3.odd"
-  odd=$(sed 's/^#include "\([^"]*\)".*/\1/' "$1" | grep -Fx -f "$3.odd" || true)
-  [ -n "$odd" ] || return 0
-  [ "$odd" != "$(sed 's/^#include "\([^"]*\)".*/\1/' "$1")" ] || return 0
+  sed -n 's/:[0-9]*:[0-9]*: error: .*\[clang-diagnostic-error\]$//p' "$3" > "$3.odd"
+  odd=$(members "$1" | grep -Fx -f "$3.odd" || true)
+  if [ -z "$odd" ] || [ "$odd" = "$(members "$1")" ]; then return; fi
   printf '%s: checked alone: %s\n' "${1##*/}" "$(grep -m 1 'clang-diagnostic-error' "$3")"
   printf '%s\n' "$odd" > "$3.odd"
-  grep -Fv -f "$3.odd" "$1" > "$1.rest.cpp"
-  mv "$1.rest.cpp" "$1"
+  grep -Fv -f "$3.odd" "$1" > "$1.rest"
+  mv "$1.rest" "$1"
   check_all "$@"
   for one in $odd; do
     tidy "$one" "$2" >> "$3" 2>&1 || passed=
@@ -62,7 +65,11 @@ cmake -G Ninja -S . -B build/tidy -DCMAKE_BUILD_TYPE=Debug -DPIDWARD_BENCH=ON > 
 rm -rf "$batches"
 mkdir -p "$cache" "$batches"
 { clang-tidy --version; git grep -h NOLINT -- lib daemon tests; } > "$batches/common"
-# The long ones first.
 awk -v root="$root" -v out="$batches" -f tests/tidy_batches.awk build/tidy/compile_commands.json > "$batches/list"
+if [ -e "$batches/unused" ]; then
+  cat "$batches/unused"
+  exit 1
+fi
+# The long ones first.
 (cd "$batches" && xargs wc -l < list | sort -rn | awk '$2 != "total" {print $2}') |
   xargs -P "$jobs" -I{} env TIDY_BATCH={} sh tests/tidy.sh

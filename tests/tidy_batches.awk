@@ -1,5 +1,6 @@
 # Reads compile_commands.json and writes clang-tidy's work into OUT: as NAME.cpp or NAME.c the sources to check
-# together, as NAME.flags how they are compiled.
+# together, as NAME.flags how they are compiled, and as "unused" the using-declarations that nothing needs. Prints the
+# names.
 # Most of clang-tidy's time goes into the headers, so sources of one target are checked as one, as far as the names of
 # their anonymous namespaces do not clash.
 #   awk -v root=DIR -v out=DIR -f tidy_batches.awk compile_commands.json
@@ -18,7 +19,8 @@ function declared(line, hidden) {
     return line
   }
   if (line ~ /^int main\(/) return "main"
-  if (!hidden || line !~ /^[A-Za-z]/ || line ~ /^(template|namespace|public|private|protected|static_assert|INSTANTIATE_|using enum)/) return ""
+  if (!hidden || line !~ /^[A-Za-z]/ || line ~ /^(template|namespace|using namespace|using enum)/ ||
+      line ~ /^(public|private|protected|static_assert|INSTANTIATE_)/) return ""
   if (line ~ /^(struct|class|enum|union)/) {
     sub(/[:{;].*/, "", line)
     sub(/ final *$/, "", line)
@@ -28,9 +30,11 @@ function declared(line, hidden) {
   return last_word(line)
 }
 
-# What a source declares for itself: names[NAME] is how. Two sources may both say "using a::b;".
-function names_of(source, names,    line, hidden, name) {
+# What a source declares for itself: names[NAME] is how. Two sources may both say "using a::b;", but each has to use it:
+# clang-tidy's own check for that looks at the main file only.
+function names_of(source, names,    line, hidden, name, words, n, count) {
   hidden = 0
+  split("", count)
   while ((getline line < source) > 0) {
     if (line ~ /^namespace \{/) hidden = 1
     else if (line ~ /^\}  \/\/ namespace$/) hidden = 0
@@ -38,8 +42,13 @@ function names_of(source, names,    line, hidden, name) {
       name = declared(line, hidden || line ~ /^(static|using) /)
       if (name != "") names[name] = line ~ /^using [^=]*;/ ? line : source
     }
+    sub(/\/\/.*/, "", line)
+    n = split(line, words, /[^A-Za-z0-9_]+/)
+    for (; n > 0; --n) ++count[words[n]]
   }
   close(source)
+  for (name in names)
+    if (names[name] ~ /^using / && count[name] < 2) print source ": not used: " names[name] > (out "/unused")
 }
 
 # Splits a command line's flags: macros[NAME] is the value, the return is what sources of one batch must agree on;

@@ -184,7 +184,9 @@ PIDWARD_CHILD_CODE long join_cgroup(const char* path) {
 }
 
 PIDWARD_CHILD_CODE GateState look_at(const GateWords* gate) {
-  return __atomic_load_n(&gate->state, __ATOMIC_ACQUIRE);
+  GateState state = GateState::closed;
+  __atomic_load(&gate->state, &state, __ATOMIC_ACQUIRE);
+  return state;
 }
 
 PIDWARD_CHILD_CODE bool has_ended(int pidfd) {

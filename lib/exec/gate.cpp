@@ -40,7 +40,7 @@ void Gate::unmap() noexcept {
 
 void Gate::reset(GateState state) {
   *words_ = GateWords{};
-  __atomic_store_n(&words_->state, state, __ATOMIC_RELEASE);
+  __atomic_store(&words_->state, &state, __ATOMIC_RELEASE);
 }
 
 void Gate::announce_record(int fd, std::uint64_t size) {
@@ -50,7 +50,7 @@ void Gate::announce_record(int fd, std::uint64_t size) {
 
 void Gate::decide(GateState decision) {
   if (words_->state != GateState::closed) return;
-  __atomic_store_n(&words_->state, decision, __ATOMIC_RELEASE);
+  __atomic_store(&words_->state, &decision, __ATOMIC_RELEASE);
   sys::call(SYS_futex, &words_->state, FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 

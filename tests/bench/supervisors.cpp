@@ -202,8 +202,8 @@ void write_units(const fs::path& units, const fs::path& tools, const Board& boar
   }
 }
 
-Figures pidward(const fs::path& tools, const fs::path& daemon, const fs::path& directory,
-                int services, int kills) {
+Figures with_pidward(const fs::path& tools, const fs::path& daemon, const fs::path& directory,
+                     int services, int kills) {
   const Board board((directory / "board").string());
   write_units(directory / "units", tools, board, services);
   const std::vector<std::string> environment{"PATH=/usr/bin:/bin",
@@ -267,7 +267,7 @@ int main(int argc, char** argv) {
     std::string pattern = (fs::temp_directory_path() / "pidward-bench-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) return 1;
     all.push_back(bare(tools, pattern, services, kills));
-    all.push_back(pidward(tools, daemon, pattern, services, kills));
+    all.push_back(with_pidward(tools, daemon, pattern, services, kills));
     fs::remove_all(pattern);
   }
   print(all, json);

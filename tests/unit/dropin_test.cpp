@@ -13,7 +13,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::Not;
 
 const std::string kEtc = Tree::kEtc;
 const std::string kUsr = Tree::kUsr;

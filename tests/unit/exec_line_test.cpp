@@ -11,7 +11,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 ExecList commands(std::string_view text) {
   auto value = parse_value(row(Directive::ExecStart), text);

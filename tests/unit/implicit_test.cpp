@@ -8,8 +8,6 @@
 namespace pidward::unit::test {
 namespace {
 
-using testing::HasSubstr;
-
 const std::string kUsr = Tree::kUsr;
 constexpr std::string_view kShutdown = "shutdown.target";
 

@@ -10,8 +10,6 @@
 
 namespace pidward::engine {
 
-using unit::Directive;
-
 namespace {
 
 constexpr std::array<std::string_view, 9> kResults{
