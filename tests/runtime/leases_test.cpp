@@ -22,9 +22,11 @@ using process::LastClose;
 
 constexpr LastClose kKill{LastClose::Action::signal, SIGKILL};
 
-class LeasesTest : public ManagerTest {
+// Every promise holds with identities from the kernel and with none.
+class LeasesTest : public ManagerTest, public testing::WithParamInterface<const char*> {
  protected:
   void SetUp() override {
+    ::setenv("PIDWARD_DISABLE_FEATURES", GetParam(), 1);
     service("s.service", "ExecStart=/bin/sleep 1000\n");
     start_manager();
   }
@@ -48,18 +50,27 @@ class LeasesTest : public ManagerTest {
       run_until([&] { return !*program.exists(); });
     }
     ManagerTest::TearDown();
+    ::unsetenv("PIDWARD_DISABLE_FEATURES");
   }
   process::ProcessHandle open(const test::Program& program) {
     auto copy = program.pidfd().duplicate();
     auto handle = manager_->open_process(std::move(*copy).release());
     EXPECT_TRUE(handle) << handle.error().to_string();
-    return *std::move(handle);
+    return handle ? *std::move(handle) : process::ProcessHandle();
   }
+  // Kills it and lets the manager collect it.
+  void end(const test::Program& program) {
+    ASSERT_TRUE(program.signal(SIGKILL));
+    run_until([&] { return !*program.pidfd().exists(); });
+  }
+  bool collected_have_an_identity() { return manager_->features().has(sys::Feature::pidfs); }
 
   std::vector<sys::Pidfd> started_;
 };
 
-TEST_F(LeasesTest, AUnitThatALeaseStartedStopsWithIt) {
+INSTANTIATE_TEST_SUITE_P(Tiers, LeasesTest, testing::Values("", "pidfs"));
+
+TEST_P(LeasesTest, AUnitThatALeaseStartedStopsWithIt) {
   auto held = lease("s.service");
   ASSERT_TRUE(held) << held.error().to_string();
   EXPECT_TRUE(held->job);
@@ -72,7 +83,7 @@ TEST_F(LeasesTest, AUnitThatALeaseStartedStopsWithIt) {
   EXPECT_TRUE(manager_->list_leases().empty());
 }
 
-TEST_F(LeasesTest, AUnitThatRanAlreadyOutlivesALease) {
+TEST_P(LeasesTest, AUnitThatRanAlreadyOutlivesALease) {
   start("s.service");
   wait_for("s.service", ActiveState::active);
   auto held = lease("s.service");
@@ -82,7 +93,7 @@ TEST_F(LeasesTest, AUnitThatRanAlreadyOutlivesALease) {
   wait_for("s.service", ActiveState::active);
 }
 
-TEST_F(LeasesTest, EveryCopyOfALeaseHoldsUntilTheLastOneCloses) {
+TEST_P(LeasesTest, EveryCopyOfALeaseHoldsUntilTheLastOneCloses) {
   auto held = lease("s.service");
   ASSERT_TRUE(held);
   wait_for("s.service", ActiveState::active);
@@ -113,7 +124,7 @@ TEST_F(LeasesTest, EveryCopyOfALeaseHoldsUntilTheLastOneCloses) {
   wait_for("s.service", ActiveState::inactive);
 }
 
-TEST_F(LeasesTest, ALeaseOnAUnitThatIsNotThereIsRefusedAndLeavesNothing) {
+TEST_P(LeasesTest, ALeaseOnAUnitThatIsNotThereIsRefusedAndLeavesNothing) {
   const auto held = lease("no-such.service");
   ASSERT_FALSE(held);
   EXPECT_EQ(held.error().code(), Errc::no_such_unit) << held.error().to_string();
@@ -121,7 +132,7 @@ TEST_F(LeasesTest, ALeaseOnAUnitThatIsNotThereIsRefusedAndLeavesNothing) {
   EXPECT_FALSE(lease("not a unit name"));
 }
 
-TEST_F(LeasesTest, AProcessDiesWithItsLastLease) {
+TEST_P(LeasesTest, AProcessDiesWithItsLastLease) {
   test::Program program = sleeper();
   auto first = manager_->lease_process(open(program), {}, {});
   auto second = manager_->lease_process(open(program), kKill, {});
@@ -137,7 +148,7 @@ TEST_F(LeasesTest, AProcessDiesWithItsLastLease) {
   EXPECT_EQ(manager_->processes().size(), 0U);
 }
 
-TEST_F(LeasesTest, ALeaseThatAsksForNothingLeavesTheProcessAlone) {
+TEST_P(LeasesTest, ALeaseThatAsksForNothingLeavesTheProcessAlone) {
   test::Program program = sleeper();
   auto held = manager_->lease_process(open(program), {}, {});
   ASSERT_TRUE(held);
@@ -147,7 +158,7 @@ TEST_F(LeasesTest, ALeaseThatAsksForNothingLeavesTheProcessAlone) {
   ASSERT_TRUE(program.signal(SIGKILL));
 }
 
-TEST_F(LeasesTest, WhatMayNotBeLeasedIsRefusedWithAReason) {
+TEST_P(LeasesTest, WhatMayNotBeLeasedIsRefusedWithAReason) {
   const auto refused = [&](std::uint32_t pid) {
     auto handle = manager_->open_process_by_pid(pid);
     if (!handle) return handle.error();
@@ -163,16 +174,21 @@ TEST_F(LeasesTest, WhatMayNotBeLeasedIsRefusedWithAReason) {
   const LastClose nonsense{LastClose::Action::signal, 4711};
   EXPECT_EQ(manager_->lease_process(open(program), nonsense, {}).error().code(),
             Errc::invalid_argument);
-  ASSERT_TRUE(program.signal(SIGKILL));
-  run_until([&] { return *program.pidfd().has_ended(); });
-  EXPECT_EQ(manager_->lease_process(open(program), kKill, {}).error().code(),
-            Errc::no_such_process);
+  const process::ProcessHandle known = open(program);
+  end(program);
+  EXPECT_EQ(manager_->lease_process(known, kKill, {}).error().code(), Errc::no_such_process);
+  // Nobody can tell any more whose pidfd this was, so it is not even opened.
+  auto again = manager_->open_process(std::move(*program.pidfd().duplicate()).release());
+  ASSERT_EQ(static_cast<bool>(again), collected_have_an_identity());
+  if (!again) {
+    EXPECT_EQ(again.error().code(), Errc::no_such_process) << again.error().to_string();
+  }
   EXPECT_TRUE(manager_->list_leases().empty());
   auto file = sys::make_memfd("no pidfd");
   EXPECT_EQ(manager_->open_process(*std::move(file)).error().code(), Errc::invalid_argument);
 }
 
-TEST_F(LeasesTest, ThreadsAndKernelThreadsAreRefused) {
+TEST_P(LeasesTest, ThreadsAndKernelThreadsAreRefused) {
   // PIDFD_THREAD, which kernels before 6.9 refuse.
   std::promise<void> over;
   std::promise<pid_t> told;
@@ -197,7 +213,7 @@ TEST_F(LeasesTest, ThreadsAndKernelThreadsAreRefused) {
   }
 }
 
-TEST_F(LeasesTest, WithoutDescriptorsNothingIsLeasedAndNothingHappens) {
+TEST_P(LeasesTest, WithoutDescriptorsNothingIsLeasedAndNothingHappens) {
   test::Program program = sleeper();
   const process::ProcessHandle process = open(program);
   start("s.service");
@@ -230,7 +246,7 @@ TEST_F(LeasesTest, WithoutDescriptorsNothingIsLeasedAndNothingHappens) {
   EXPECT_TRUE(manager_->lease_process(process, {}, {}));
 }
 
-TEST_F(LeasesTest, AUnitStopsWhenTheProcessItIsBoundToEnds) {
+TEST_P(LeasesTest, AUnitStopsWhenTheProcessItIsBoundToEnds) {
   start("s.service");
   wait_for("s.service", ActiveState::active);
   test::Program program = sleeper();
@@ -247,7 +263,7 @@ TEST_F(LeasesTest, AUnitStopsWhenTheProcessItIsBoundToEnds) {
   EXPECT_TRUE(manager_->bound_to(id("s.service")).empty());
 }
 
-TEST_F(LeasesTest, AUnitCannotBeBoundToItsOwnProcess) {
+TEST_P(LeasesTest, AUnitCannotBeBoundToItsOwnProcess) {
   start("s.service");
   wait_for("s.service", ActiveState::active);
   const auto main = manager_->find_process(status("s.service").service->main);
@@ -257,7 +273,7 @@ TEST_F(LeasesTest, AUnitCannotBeBoundToItsOwnProcess) {
   EXPECT_EQ(bound.error().code(), Errc::invalid_argument);
 }
 
-TEST_F(LeasesTest, ProcessesAreDescribedByInode) {
+TEST_P(LeasesTest, ProcessesAreDescribedByInode) {
   service("t.service", "ExecStart=/bin/sh -c 'sleep 1000; sleep 1001'\n");
   start("t.service");
   wait_for("t.service", ActiveState::active);
@@ -294,24 +310,27 @@ TEST_F(LeasesTest, ProcessesAreDescribedByInode) {
   EXPECT_EQ(manager_->find_process(ProcessId(1)).error().code(), Errc::no_such_process);
 }
 
-TEST_F(LeasesTest, AWaitIsAnsweredOnceAndOnlyWhileSomebodyWaits) {
+TEST_P(LeasesTest, AWaitIsAnsweredOnceAndOnlyWhileSomebodyWaits) {
   test::Program program = sleeper();
   int answered = 0;
   int cancelled = 0;
   const WaitTicket ticket = manager_->wait_for_end(open(program), [&](ExitStatus) { ++answered; });
   WaitTicket dropped = manager_->wait_for_end(open(program), [&](ExitStatus) { ++cancelled; });
   dropped.reset();
-  ASSERT_TRUE(program.signal(SIGKILL));
+  process::ProcessHandle known = open(program);
+  end(program);
   run_until([&] { return answered > 0; });
-  const WaitTicket late = manager_->wait_for_end(
-      *manager_->open_process(std::move(*program.pidfd().duplicate()).release()),
-      [&](ExitStatus) { ++answered; });
+  if (collected_have_an_identity()) {
+    known.close();
+    known = open(program);
+  }
+  const WaitTicket late = manager_->wait_for_end(known, [&](ExitStatus) { ++answered; });
   run_until([&] { return answered > 1; });
   EXPECT_EQ(answered, 2);
   EXPECT_EQ(cancelled, 0);
 }
 
-TEST_F(LeasesTest, NewAndEndedProcessesAreTold) {
+TEST_P(LeasesTest, NewAndEndedProcessesAreTold) {
   struct Listener final : ManagerObserver {
     void process_added(ProcessId process) override { added.push_back(process); }
     void process_exited(ProcessId process) override { ended.push_back(process); }
