@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what is missing, builds, and runs the whole suite through ctest.
 #   sh tests/run.sh              the suite, built Release
-#   sh tests/run.sh --all        the same, after the format check, clang-tidy and the suite under ASan+UBSan
-#   sh tests/run.sh --vm         the suite, and what a virtual machine with the patched Linux 6.1 can prove
+#   sh tests/run.sh --vm         the same, and what a virtual machine with the patched Linux 6.1 can prove
+#   sh tests/run.sh --all        both, after the format check, clang-tidy and the suite under ASan+UBSan
 #   sh tests/run.sh --tidy       clang-tidy, then the suite
 #   sh tests/run.sh --tsan       what has threads under TSan, then the suite
 #   sh tests/run.sh -- -R NAME   anything after -- goes to ctest
@@ -11,7 +11,7 @@ set -eu
 usage() {
   cat <<'EOF'
 Usage: sh tests/run.sh [--all] [--vm] [--tidy] [--tsan] [--no-install] [--jobs N] [-- CTEST-ARGUMENT...]
-  --all         first check the format, run clang-tidy, and run the suite under ASan and UBSan
+  --all         first check the format, run clang-tidy, and run the suite under ASan and UBSan; with --vm
   --vm          build the patched Linux 6.1 as well, boot it under QEMU, and run what it can prove
   --tidy        first run clang-tidy
   --tsan        first run what has threads under TSan
@@ -29,7 +29,7 @@ install=yes
 jobs=$(nproc)
 while [ $# -gt 0 ]; do
   case "$1" in
-    --all) all=yes ;;
+    --all) all=yes vm=yes ;;
     --vm) vm=yes ;;
     --tidy) tidy=yes ;;
     --tsan) tsan=yes ;;
@@ -51,13 +51,18 @@ if [ -n "$install" ]; then
 fi
 
 # The kernel takes what CPU the rest leaves; it is waited for where it is wanted.
-kernel=
+beside=
+trap '[ -z "$beside" ] || kill -- "-$beside" 2> /dev/null || true' EXIT
 if [ -n "$vm" ]; then
   mkdir -p build
   setsid bash packaging/kernel/build.sh --nice 19 --jobs "$jobs" > build/kernel.log 2>&1 &
-  kernel=$!
-  trap '[ -z "$kernel" ] || kill -- "-$kernel" 2> /dev/null || true' EXIT
+  beside=$!
 fi
+finish() { # log
+  wait "$beside" || { cat "$1"; beside=; exit 1; }
+  beside=
+  cat "$1"
+}
 
 # Objects of another checkout serve as well, whatever its folder is called.
 CCACHE_BASEDIR=$(pwd)
@@ -102,12 +107,18 @@ if [ -n "$tsan" ]; then
 fi
 build release
 
-if [ -n "$kernel" ]; then
+# One processor is enough for the virtual machine, the suite has the other.
+if [ -n "$vm" ]; then
   step "kernel"
-  wait "$kernel" || { cat build/kernel.log; kernel=; exit 1; }
-  kernel=
-  cat build/kernel.log
+  finish build/kernel.log
+  setsid sh tests/vm/suite.sh --short --build build/release > build/vm.log 2>&1 &
+  beside=$!
 fi
 step "suite"
-[ -n "$vm" ] || set -- -LE '^vm$' "$@"
-ctest --preset release -j "$jobs" "$@"
+status=0
+ctest --preset release -j "$jobs" -LE '^vm$' "$@" || status=$?
+if [ -n "$vm" ]; then
+  step "virtual machine"
+  finish build/vm.log
+fi
+exit $status

@@ -19,8 +19,15 @@ again unless the source package, a patch or the configuration has changed.
                     off: the series, CONFIG_FS_PID not set
                     debug: as patched, with KASAN, lockdep, ODEBUG and kmemleak
                     all: patched and off
+  --deb             build Debian packages of the kernel with the series, in
+                    DIR/deb: image, headers and linux-libc-dev
+  --config WHICH    what --deb builds: debian (default), the configuration of
+                    Debian's own kernel, from its package linux-config-6.1;
+                    tiny, that of the test kernel; or a file, such as
+                    /boot/config-$(uname -r). CONFIG_FS_PID is added.
   --each            build every prefix of the series, with the option on and
-                    off, and end (for those who change the patches; slow)
+                    off, in a configuration with little besides what the
+                    series touches, and end (for those who change the patches)
   --check           run checkpatch.pl --strict on every patch, and end
   --print           print nothing but the path of the kernel image
   --jobs N          how many jobs to run at once (the number of CPUs)
@@ -46,6 +53,7 @@ say() {
 variant=patched
 mode=build
 print=no
+config=debian
 jobs=$(nproc)
 niceness=10
 cache=${PIDWARD_KERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pidward/kernel}
@@ -56,13 +64,15 @@ while [ $# -gt 0 ]; do
 		usage
 		exit 0
 		;;
+	--deb) mode=deb ;;
 	--each) mode=each ;;
 	--check) mode=check ;;
 	--print) print=yes ;;
-	--variant | --jobs | --cache | --nice)
+	--variant | --config | --jobs | --cache | --nice)
 		[ $# -ge 2 ] || die "$1 needs a value (see --help)"
 		case $1 in
 		--variant) variant=$2 ;;
+		--config) config=$2 ;;
 		--jobs) jobs=$2 ;;
 		--cache) cache=$2 ;;
 		--nice) niceness=$2 ;;
@@ -92,6 +102,17 @@ for pair in gcc:build-essential make:build-essential flex:flex bison:bison bc:bc
 done
 [ -e /usr/include/libelf.h ] || packages+=(libelf-dev)
 [ -d /usr/include/openssl ] || packages+=(libssl-dev)
+debian_config=/usr/src/linux-config-6.1/config.amd64_none_amd64.xz
+if [ $mode = deb ]; then
+	for pair in rsync:rsync depmod:kmod dpkg-buildpackage:dpkg-dev; do
+		command -v "${pair%%:*}" >/dev/null || packages+=("${pair#*:}")
+	done
+	case $config in
+	debian) [ -f "$debian_config" ] || packages+=(linux-config-6.1) ;;
+	tiny) ;;
+	*) [ -f "$config" ] || die "no configuration '$config' (see --help)" ;;
+	esac
+fi
 if [ ${#packages[@]} -gt 0 ]; then
 	say "installing ${packages[*]}"
 	apt-get install -y --no-install-recommends "${packages[@]}" >/dev/null 2>&1 ||
@@ -248,7 +269,7 @@ each() {
 		apply "$tree" "$p"
 		n=$((n + 1))
 		for v in patched off; do
-			fragments=(base "$v")
+			fragments=(small "$v")
 			configure "$tree" "$cache/each-$v" "${fragments[@]}"
 			say "building $n of ${#patches[@]}, $v"
 			compile "$tree" "$cache/each-$v"
@@ -259,14 +280,45 @@ each() {
 	rm -rf "$tree" "$cache/each-patched" "$cache/each-off"
 }
 
+# Packages are written beside the folder of objects, by the tree's own rules.
+deb() {
+	local tree=$cache/linux out=$cache/deb/objects package
+	prepare "$tree"
+	mkdir -p "$out"
+	rm -f "$cache"/deb/*.deb
+	case $config in
+	tiny) configure "$tree" "$out" base patched ;;
+	*)
+		if [ "$config" = debian ]; then
+			xz -dc "$debian_config" >"$out/.config"
+		else
+			cp "$config" "$out/.config"
+		fi
+		# Without the keys that Debian signs with, and without the debug information
+		# that only its own tools can make.
+		"$tree/scripts/config" --file "$out/.config" --enable FS_PID \
+			--set-str SYSTEM_TRUSTED_KEYS "" --disable MODULE_SIG_FORCE --disable DEBUG_INFO_BTF
+		run make -s -C "$tree" O="$out" olddefconfig
+		grep -qx CONFIG_FS_PID=y "$out/.config" || die "CONFIG_FS_PID cannot be set in $config"
+		;;
+	esac
+	say "building packages"
+	run make -s -C "$tree" O="$out" -j"$jobs" LOCALVERSION=-pidfs bindeb-pkg </dev/null >&2 ||
+		die "the build of the packages failed"
+	for package in "$cache"/deb/*.deb; do
+		[ -f "$package" ] || die "the build left no package"
+		echo "$package"
+	done
+}
+
 check() {
 	local p rc=0
 	prepare "$cache/linux"
 	for p in "${patches[@]}"; do
 		echo "$p:"
-		# Without sign-off on purpose; what follows the first warning that README.md
-		# explains would otherwise be lost.
-		(cd "$cache/linux" && perl scripts/checkpatch.pl --strict --no-signoff --terse \
+		# Neither signed off nor entered in MAINTAINERS: README.md says why.
+		(cd "$cache/linux" && perl scripts/checkpatch.pl --strict --no-signoff \
+			--ignore FILE_PATH_CHANGES --terse \
 			"$here/$p" 2>/dev/null) || rc=1
 	done
 	return $rc
@@ -274,6 +326,7 @@ check() {
 
 case $mode in
 each) each ;;
+deb) deb ;;
 check) check ;;
 build)
 	if [ "$variant" = all ]; then

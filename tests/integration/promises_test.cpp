@@ -16,6 +16,7 @@
 #include <sys/inotify.h>
 #include <sys/syscall.h>
 
+#include "bus/object_path.hpp"
 #include "integration/supervisor.hpp"
 
 namespace pidward::testing {
@@ -84,7 +85,10 @@ void churn(const Supervisor& supervisor) {
                             "/forking.pid\nExecStart=/bin/sh -c 'sleep 60 & echo $! > " +
                             supervisor.directory.path() + "/forking.pid'\n");
   EXPECT_EQ(supervisor.ctl({"start", "forking", "churn@0", "churn@3"}).exit_code, 0);
-  EXPECT_TRUE(supervisor.reaches("churn@3.service", "NRestarts", "5"));
+  EXPECT_TRUE(supervisor.wait_until([](bus::Client& bus) {
+    const auto all = bus.properties(bus::unit_path("churn@3.service"));
+    return all && all->number("NRestarts") >= 5;
+  }));
   EXPECT_EQ(supervisor.ctl({"kill", "forking"}).exit_code, 0);
   EXPECT_TRUE(supervisor.reaches("forking.service", "MainPID", "0"));
   EXPECT_EQ(supervisor.ctl({"stop", "churn@3", "churn@0", "forking"}).exit_code, 0);

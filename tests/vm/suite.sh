@@ -17,7 +17,8 @@ usage: tests/vm/suite.sh [OPTION]...
   --smp N           CPUs of the guest (1; 2 with the debug kernel). More of them than are free here make it slow.
   --stress SECONDS  stress the kernel for that long first
   --only WORD       only the parts whose name contains WORD
-  --features        show what `pidwardctl features` says on the patched kernel, with the option off, and here
+  --short           what takes long without having to do with the kernel left out
+  --features        show what `pidwardctl features` says on the patched kernel, with the option off, and on this one
   -h, --help        this text
 Exit status: 0 if everything passed and the kernel had nothing to complain about (see tests/vm/run.sh --help).
 TEXT
@@ -28,11 +29,13 @@ build=$top/build/release
 smp=
 stress=0
 only=
+selection=whole
 features=
 while [ $# -gt 0 ]; do
   case $1 in
     -h|--help) usage; exit 0 ;;
     --features) features=yes ;;
+    --short) selection=short ;;
     --kernel|--build|--smp|--stress|--only)
       [ $# -ge 2 ] || { echo "suite.sh: $1 needs a value (see --help)" >&2; exit 2; }
       case $1 in
@@ -57,8 +60,8 @@ if [ -n "$features" ]; then
   for k in patched off; do
     "$here/run.sh" --kernel $k --host --cmd "sh $here/features.sh $build" > "$work/$k"
   done
-  sh "$here/features.sh" "$build" > "$work/here"
-  { for k in patched off here; do sed "s/^/$k /" "$work/$k"; done; } | sh "$here/features.sh" --table
+  sh "$here/features.sh" "$build" > "$work/host"
+  { for k in patched off host; do sed "s/^/$k /" "$work/$k"; done; } | sh "$here/features.sh" --table
   exit 0
 fi
 
@@ -69,4 +72,4 @@ if [ "$kernel" = debug ]; then
   : "${smp:=2}"
 fi
 exec "$here/run.sh" --kernel "$kernel" --host --smp "${smp:-1}" --timeout $((limit + stress * 2)) \
-  --cmd "sh $here/guest.sh $build $kernel $stress $only"
+  --cmd "sh $here/guest.sh $build $kernel $selection $stress $only"
