@@ -323,7 +323,7 @@ timeout --kill-after=5 "$limit" qemu-system-x86_64 \
 	-display none -nodefaults -no-reboot \
 	${share[@]+"${share[@]}"} \
 	-kernel "$image" -initrd "$work/initramfs" \
-	-append "console=ttyS0 loglevel=7 panic=-1 oops=panic rdinit=/init $patience $clock $append" \
+	-append "console=ttyS0 loglevel=7 panic=-1 oops=panic rdinit=/init random.trust_cpu=on $patience $clock $append" \
 	-serial "file:$work/console.log" \
 	-chardev stdio,id=out,signal=off -serial chardev:out \
 	-serial "file:$work/status" \
