@@ -72,7 +72,7 @@ processes() {
 services() {
   case $selection in
     short)
-      gtest integration '*RedisServesIs*:Databases.Memcached*:System.Cron*:System.Dbus*:System.Rsyslog*:Web.Nginx*:*.WhatForked*:Activation.Traffic*:Lifecycle.WhatAn*:OnTheBus.AStrange*:UserMode.Runs*'
+      gtest integration '*RedisServesIs*:System.Cron*:System.Dbus*:System.Rsyslog*:Web.Nginx*:*.WhatForked*:Activation.Traffic*:Lifecycle.WhatAn*:OnTheBus.AStrange*:UserMode.Runs*'
       gtest bus 'ProcessesOnTheBus.*:UnitsAtWork.*Control*:TransientUnits.AScope*'
       gtest cli 'ProcessVerbs.*:*ManagerExit*'
       ;;
