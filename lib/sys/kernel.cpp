@@ -1,10 +1,12 @@
 #include "sys/kernel.hpp"
 
 #include <atomic>
+#include <cerrno>
 #include <utility>
 
 #include <linux/sched.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 // The child of clone3() wakes up on another stack, so it cannot return from a C++ function: the
 // instruction after the system call belongs to both, and only assembly can part them. The entry and
@@ -82,6 +84,11 @@ std::atomic<Kernel*> replacement_kernel{nullptr};
 static_assert(SYS_clone3 == 435, "the assembly above has the number in it");
 
 long Kernel::syscall(long number, const SyscallArguments& arguments) {
+#ifdef __SANITIZE_THREAD__
+  // ThreadSanitizer follows descriptors through libc's close() alone. Without it a new one of the
+  // same number is still the old one, of another thread.
+  if (number == SYS_close) return ::close(static_cast<int>(arguments[0])) == 0 ? 0 : -errno;
+#endif
   return raw_syscall6(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
                       arguments[5]);
 }

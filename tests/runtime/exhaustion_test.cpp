@@ -61,7 +61,15 @@ class ExhaustionTest : public ManagerTest {
     EXPECT_TRUE(manager_->complaints(status(unit).id).empty());
   }
 
-  RefusingKernel kernel_;
+  ~ExhaustionTest() override { kernel_.relent(); }
+
+  /// Never destroyed: the logger's thread goes on for a while after its manager went, and calls it.
+  static RefusingKernel& kernel() {
+    static auto* const one = new RefusingKernel;
+    return *one;
+  }
+
+  RefusingKernel& kernel_ = kernel();
   sys::ScopedKernel scope_{kernel_};
 };
 
