@@ -42,6 +42,7 @@ class RefusingKernel : public sys::Kernel {
 class ExhaustionTest : public ManagerTest {
  protected:
   void SetUp() override {
+    kernel_.relent();
     service("good.service", "ExecStart=/bin/sleep 1000\n");
     service("next.service", "ExecStart=/bin/sleep 1000\n");
     start_manager();
@@ -60,8 +61,6 @@ class ExhaustionTest : public ManagerTest {
     wait_for(unit, ActiveState::active);
     EXPECT_TRUE(manager_->complaints(status(unit).id).empty());
   }
-
-  ~ExhaustionTest() override { kernel_.relent(); }
 
   /// Never destroyed: the logger's thread goes on for a while after its manager went, and calls it.
   static RefusingKernel& kernel() {
