@@ -2,6 +2,7 @@
 // where the system has them, control groups below one of its own.
 #pragma once
 
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -36,6 +37,10 @@ class ManagerTest : public testing::Test {
     config.log_level = LogLevel::error;
     config.control_group = fmt::format("pidward-test-{}", ::getpid());
     config.use_control_groups = use_groups_;
+    // As the daemon has it, and what the test says besides.
+    const char* off = std::getenv("PIDWARD_DISABLE_FEATURES");
+    config.disabled_features =
+        sys::KernelFeatures::split_names(std::string(off != nullptr ? off : "") + " " + disabled_);
     auto manager = Manager::create(io_, config);
     ASSERT_TRUE(manager) << manager.error().to_string();
     manager_ = *std::move(manager);
@@ -98,6 +103,7 @@ class ManagerTest : public testing::Test {
   }
 
   bool use_groups_ = true;
+  std::string disabled_;  ///< kernel features to do without
   test::TemporaryDirectory directory_;
   boost::asio::io_context io_{1};
   std::unique_ptr<Manager> manager_;

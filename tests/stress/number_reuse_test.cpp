@@ -46,6 +46,7 @@ struct Tally {
   int believed = 0;       ///< requests about one that was gone that were not refused
   int failed_at = 0;      ///< line at which the harness itself gave up
   double seconds = 0;
+  std::array<char, 256> why{};  ///< what the harness had not expected
 };
 
 class Rounds {
@@ -65,6 +66,7 @@ class Rounds {
  private:
   bool give_up(int line) {
     tally_.failed_at = line;
+    fmt::format_to_n(tally_.why.data(), tally_.why.size() - 1, "{}", why_);
     return false;
   }
 
@@ -81,6 +83,7 @@ class Rounds {
   }
   std::string begin(const char* method, const std::string& unit) {
     const auto answer = client_->manager(method, [&](Writer& out) { out.s(unit).s("replace"); });
+    why_ = fmt::format("{} {}: {}", method, unit, answer ? "" : answer.error().to_string());
     return answer ? Reader(answer->get()).o() : std::string();
   }
   std::string finish(const std::string& job) {
@@ -89,6 +92,7 @@ class Rounds {
       if (!came || !*came) break;
     }
     const std::string result = results_[job];
+    why_ += fmt::format("job {} is {}", job, result);
     results_.clear();
     return result;
   }
@@ -239,6 +243,7 @@ class Rounds {
   Daemon& daemon_;
   std::optional<Client> client_;
   std::map<std::string, std::string> results_;
+  std::string why_;          ///< the last job
   std::string leased_path_;  ///< a bystander that the naive actor killed
   sys::Fd lease_;
 };
@@ -280,7 +285,7 @@ int play_init(Tally& tally, const Mode& mode) {
   daemon.unit("leaves.service", common + pid_file("stale.pid") + "ExecStart=" + child + " leave\n");
   daemon.unit("stays.service", common + pid_file("stale.pid") + "ExecStart=" + child + " stay\n");
   DaemonOptions options;
-  options.arguments = {"--bus", "off", "--unit", "idle.target", "--log-level", "err"};
+  options.arguments = {"--bus", "off", "--unit", "idle.target", "--log-level", "warning"};
   if (!mode.groups) options.arguments.emplace_back("--no-cgroup");
   if (*mode.disabled != '\0') {
     options.arguments.insert(options.arguments.end(), {"--disable-feature", mode.disabled});
@@ -297,7 +302,9 @@ int play_init(Tally& tally, const Mode& mode) {
   board.over = true;
   wait_for_end(churner.pidfd());
   if (!done || ::testing::Test::HasFailure()) {
-    fmt::print(stderr, "{}\n", daemon.output());
+    const std::string said = daemon.output();
+    constexpr std::size_t kLast = 4000;
+    fmt::print(stderr, "{}\n", said.substr(said.size() - std::min(said.size(), kLast)));
     return 22;
   }
   return code == 0 ? 0 : 23;
@@ -329,7 +336,7 @@ TEST_P(NumberReuse, TheDaemonNeverTouchesWhoeverHasTheNumberNow) {
   ASSERT_TRUE(ended && *ended);
   EXPECT_EQ((*ended)->status, (ExitStatus{ExitStatus::Kind::exited, 0}))
       << (*ended)->status.to_string() << ", lines " << tally->failed_at << " and "
-      << tally->board.failed_at;
+      << tally->board.failed_at << ": " << tally->why.data();
   EXPECT_EQ(tally->rounds, rounds_wanted());
   EXPECT_EQ(tally->touched, 0);
   EXPECT_EQ(tally->board.wrong, 0U) << "signal " << tally->board.wrong_signal;
