@@ -13,6 +13,7 @@
 
 #include "manager_fixture.hpp"
 #include "support/child.hpp"
+#include "support/tiers.hpp"
 
 namespace pidward::runtime {
 namespace {
@@ -68,7 +69,8 @@ class LeasesTest : public ManagerTest, public testing::WithParamInterface<const 
   std::vector<sys::Pidfd> started_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Tiers, LeasesTest, testing::Values("", "pidfs"));
+INSTANTIATE_TEST_SUITE_P(Tiers, LeasesTest, testing::ValuesIn(test::kTiers),
+                         [](const auto& tier) { return test::tier_name(tier.param); });
 
 TEST_P(LeasesTest, AUnitThatALeaseStartedStopsWithIt) {
   auto held = lease("s.service");
