@@ -70,7 +70,10 @@ TEST_F(ProcessVerbs, RunsUnderAGivenNameWithSettings) {
   EXPECT_NE(wrong.err.find("Restart"), std::string::npos) << wrong.err;
   EXPECT_EQ(ctl({"run", "-p", "nonsense", "--", "/bin/true"}).code, 1);
   EXPECT_EQ(ctl({"stop", "mine"}).code, 0);
-  EXPECT_FALSE(std::filesystem::exists(directory.path("run/transient/mine.service")));
+  // It goes with the unit, which may be a moment after its job.
+  EXPECT_TRUE(all().wait_until([this](bus::Client&) {
+    return !std::filesystem::exists(directory.path("run/transient/mine.service"));
+  }));
 }
 
 TEST_F(ProcessVerbs, PipesThroughACommand) {
@@ -92,6 +95,51 @@ TEST_F(ProcessVerbs, AHeldCommandDiesWithItsHolder) {
   holder->wait();
   pollfd end{.fd = process->get(), .events = POLLIN, .revents = 0};
   EXPECT_EQ(::poll(&end, 1, 60000), 1);
+}
+
+TEST_F(ProcessVerbs, AHeldCommandDiesWithItsHolderHoweverThatEnds) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGKILL}) {
+    auto holder = ctl_in_background({"run", "--hold", "--unit", "held", "-p", "Restart=always",
+                                     "-p", "RestartSec=0", "/bin/sleep", "infinity"});
+    ASSERT_TRUE(holder);
+    await_state("held.service", "active");
+    EXPECT_TRUE(holder->signal(signal));
+    EXPECT_TRUE(holder->wait());
+    await_state("held.service", "inactive");
+  }
+  // Nor need it be up: one that never says it is ready.
+  auto holder = ctl_in_background(
+      {"run", "--hold", "--unit", "slow", "-p", "Type=notify", "/bin/sleep", "infinity"});
+  ASSERT_TRUE(holder);
+  await_state("slow.service", "activating");
+  EXPECT_TRUE(holder->signal(SIGKILL));
+  EXPECT_TRUE(holder->wait());
+  await_state("slow.service", "inactive");
+  EXPECT_EQ(json::parse(ctl({"leases", "--json"}).out), json::array());
+}
+
+TEST_F(ProcessVerbs, TellsPrograms) {
+  const json held =
+      json::parse(ctl({"hold", "--json", "web", "--", "/bin/sh", "-c", "exit 5"}).out);
+  EXPECT_EQ(held, (json{{"unit", "web.service"}, {"exit", 5}}));
+  await_state("web.service", "inactive");
+  const CtlResult ran = ctl({"run", "--json", "--unit", "told", "--", "/bin/sleep", "infinity"});
+  EXPECT_EQ(json::parse(ran.out), (json{{"unit", "told.service"}})) << ran.err;
+  const json tree = json::parse(ctl({"ps", "--tree", "--json", "told"}).out);
+  ASSERT_EQ(tree.size(), 1U);
+  EXPECT_EQ(tree[0]["unit"], "told.service");
+  EXPECT_EQ(tree[0]["role"], "main");
+  EXPECT_EQ(tree[0]["parent"], daemon().pid());
+  auto other = Program::start({.arguments = {"/bin/sleep", "infinity"}});
+  ASSERT_TRUE(other);
+  const CtlResult bound = ctl({"bind", "--json", "told", std::to_string(other->pid())});
+  EXPECT_EQ(json::parse(bound.out), json::array({{{"name", "told.service"}, {"result", "bound"}}}))
+      << bound.err;
+  EXPECT_TRUE(other->signal(SIGKILL));
+  other->wait();
+  await_state("told.service", "inactive");
+  const json waited = json::parse(ctl({"wait", "--json", "web"}).out);
+  EXPECT_EQ(waited, json::array({{{"name", "web.service"}, {"result", "inactive"}}}));
 }
 
 TEST_F(ProcessVerbs, HoldsAUnitForAsLongAsACommandRuns) {
