@@ -238,7 +238,7 @@ static void t_unique_numbers(void)
 
 const struct test inodes_tests[] = {
 	{"same process, same inode, by every route", t_same_inode, PIDFS, 0},
-	{"inode and dentry go with the last pidfd", t_gone_after_close, PIDFS, 120},
+	{"inode and dentry go with the last pidfd", t_gone_after_close, PIDFS, 600},
 	{"opens and closes from several CPUs meet at one inode", t_open_close_race, PIDFS, 0},
 	{"numbers are unique while PIDs wrap", t_unique_numbers, PIDFS | ROOT, 1200},
 	{0},

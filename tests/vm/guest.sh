@@ -18,7 +18,7 @@ case $kernel in
   debug) expect=patched patience=2400 count=20000 ;;
   *) expect=patched ;;
 esac
-[ "$selection" = whole ] || patience=600
+[ "$selection" = whole ] || patience=$((patience / 2))
 
 # Of what GoogleTest says, not the cases that passed.
 worth_reading() {
