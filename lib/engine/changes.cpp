@@ -230,6 +230,7 @@ void Core::stop_retroactively(Unit& unit) {
 }
 
 void Core::start_handlers(Unit& unit, Dependency kind) {
+  if (!has_any(unit, kind)) return;
   // Two units that handle each other's failures and fail at once would never let go of us.
   if (!unit.handlers.below(now_.mono, kAutomaticInterval, kAutomaticBurst)) {
     return log(LogLevel::warning, "handlers-too-often", unit.name(),

@@ -106,6 +106,11 @@ class Core {
   [[nodiscard]] const EngineConfig& config() const { return config_; }
   std::uint64_t random() { return config_.random ? config_.random() : ++random_fallback_; }
 
+  /// Whether the unit has an edge of this kind.
+  [[nodiscard]] static bool has_any(const Unit& unit, unit::Dependency kind) {
+    const auto at = std::lower_bound(unit.edges.begin(), unit.edges.end(), Edge{UnitId(0), kind});
+    return at != unit.edges.end() && at->kind == kind;
+  }
   /// Calls `visit(Unit&, const Edge&)` for the other end of every edge of one kind.
   template <typename Visit>
   void each(const Unit& unit, unit::Dependency kind, Visit visit) const {

@@ -75,7 +75,8 @@ Status NotifySocket::open(KeptDescriptors& kept) {
 
 void NotifySocket::descriptor_ready(int fd, std::uint32_t /*events*/) {
   for (int i = 0; i < kPerTurn; ++i) {
-    auto message = sys::receive_message(fd, kNotifyMaxBytes);
+    // It leaves the socket only when what it says is written down.
+    auto message = sys::peek_message(fd, kNotifyMaxBytes);
     if (!message) {
       log(LogLevel::warning,
           fmt::format("Cannot read the notify socket: {}", message.error().to_string()));
@@ -83,6 +84,7 @@ void NotifySocket::descriptor_ready(int fd, std::uint32_t /*events*/) {
     }
     if (!*message) return;
     handle(**std::move(message));
+    sys::drop_message(fd);
   }
 }
 

@@ -85,7 +85,10 @@ Status enable_sender_identity(int socket, const KernelFeatures& features) {
   return set_flag(socket, uapi::kSoPassPidfd, "Cannot ask for the pidfds of senders");
 }
 
-Result<std::optional<Message>> receive_message(int socket, std::size_t limit, std::size_t max_fds) {
+namespace {
+
+Result<std::optional<Message>> read_message(int socket, std::size_t limit, std::size_t max_fds,
+                                            int flags) {
   Message message;
   message.bytes.resize(limit);
   alignas(cmsghdr) char control[CMSG_SPACE(kMostFds * sizeof(int)) + CMSG_SPACE(sizeof(ucred)) +
@@ -96,7 +99,8 @@ Result<std::optional<Message>> receive_message(int socket, std::size_t limit, st
   header.msg_iovlen = 1;
   header.msg_control = control;
   header.msg_controllen = sizeof(control);
-  const long size = call_retrying(SYS_recvmsg, socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  const long size =
+      call_retrying(SYS_recvmsg, socket, &header, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (size == -EAGAIN) return std::optional<Message>();
   PIDWARD_CHECK(checked_status(size, "Cannot receive a message"));
   message.bytes.resize(static_cast<std::size_t>(size));
@@ -109,6 +113,22 @@ Result<std::optional<Message>> receive_message(int socket, std::size_t limit, st
     if (auto opened = Pidfd::open(message.credentials->pid)) message.sender = *std::move(opened);
   }
   return std::optional(std::move(message));
+}
+
+}  // namespace
+
+Result<std::optional<Message>> receive_message(int socket, std::size_t limit, std::size_t max_fds) {
+  return read_message(socket, limit, max_fds, 0);
+}
+
+Result<std::optional<Message>> peek_message(int socket, std::size_t limit, std::size_t max_fds) {
+  return read_message(socket, limit, max_fds, MSG_PEEK);
+}
+
+void drop_message(int socket) {
+  // Without room for them its descriptors are not installed a second time.
+  char none = 0;
+  call_retrying(SYS_recvfrom, socket, &none, 1, MSG_DONTWAIT, nullptr, nullptr);
 }
 
 Status send_message(int socket, std::string_view bytes, const std::vector<int>& fds) {

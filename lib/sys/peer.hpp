@@ -48,6 +48,12 @@ struct Message {
 /// without bytes.
 Result<std::optional<Message>> receive_message(int socket, std::size_t limit,
                                                std::size_t max_fds = 253);
+/// The same without taking the message out of the socket: whoever dies with it in hand leaves it to
+/// the next one who reads there. Descriptors are copies.
+Result<std::optional<Message>> peek_message(int socket, std::size_t limit,
+                                            std::size_t max_fds = 253);
+/// Takes out the datagram that was peeked at.
+void drop_message(int socket);
 /// Sends one message with `fds` attached (at most 253), without waiting and without SIGPIPE.
 Status send_message(int socket, std::string_view bytes, const std::vector<int>& fds = {});
 

@@ -106,6 +106,25 @@ TEST(Peer, ClosesDescriptorsAboveTheLimit) {
   EXPECT_EQ(test::open_descriptors(), before);
 }
 
+TEST(Peer, LeavesADatagramThatWasPeekedAtUntilItIsDropped) {
+  const auto pair = make_socketpair(SOCK_DGRAM);
+  ASSERT_TRUE(pair);
+  const std::size_t before = test::open_descriptors();
+  ASSERT_TRUE(send_message(pair->first.get(), "first", {pair->first.get()}));
+  ASSERT_TRUE(send_message(pair->first.get(), "second"));
+  for (int i = 0; i < 2; ++i) {
+    const auto message = peek_message(pair->second.get(), 100);
+    ASSERT_TRUE(message && *message);
+    EXPECT_EQ((*message)->bytes, "first");
+    EXPECT_EQ((*message)->fds.size(), 1U);
+  }
+  drop_message(pair->second.get());
+  const auto next = receive_message(pair->second.get(), 100);
+  ASSERT_TRUE(next && *next);
+  EXPECT_EQ((*next)->bytes, "second");
+  EXPECT_EQ(test::open_descriptors(), before);
+}
+
 TEST(Peer, SaysThatADatagramWasCut) {
   const auto pair = make_socketpair(SOCK_DGRAM);
   ASSERT_TRUE(pair);

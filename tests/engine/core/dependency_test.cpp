@@ -220,6 +220,15 @@ TEST_F(Dependencies, OnSuccessStartsItsUnitsOnSuccessAlone) {
   EXPECT_TRUE(is_active("next.service"));
 }
 
+TEST_F(Dependencies, AUnitWithoutHandlersNeverComplainsOfTooManyOfThem) {
+  add({Build("a.service").set(Directive::StartLimitIntervalSec, Duration(0))});
+  for (int i = 0; i < 40; ++i) {
+    start("a.service");
+    exit_main("a.service", 0);
+  }
+  EXPECT_EQ(logs().find("acted on too often"), std::string::npos) << logs();
+}
+
 TEST_F(Dependencies, PropagatesStopToStopsTheOther) {
   add({Build("a.service").with(Dependency::PropagatesStopTo, "b.service"), Build("b.service")});
   start("a.service");
