@@ -38,6 +38,7 @@ void Listeners::opened(UnitId unit, Result<std::vector<ListeningSocket>> sockets
   const auto spec = core_.engine.spec(unit);
   if (!spec) return;
   if (!sockets) {
+    to_watch_.erase(unit);
     core_.events.post(engine::ListenFailed{unit, std::move(sockets).error()});
     return;
   }
@@ -49,6 +50,7 @@ void Listeners::opened(UnitId unit, Result<std::vector<ListeningSocket>> sockets
                                         entry.sockets[i].accepts ? 1 : 0));
   }
   core_.events.post(engine::Listening{unit});
+  if (to_watch_.erase(unit) > 0) watch(unit, true);
 }
 
 Listeners::Unit& Listeners::add(UnitId unit, const unit::UnitSpec& spec,
@@ -93,7 +95,11 @@ void Listeners::close(UnitId unit, bool remove_files) {
 
 void Listeners::watch(UnitId unit, bool watch) {
   const auto found = units_.find(unit);
-  if (found == units_.end()) return;
+  if (found == units_.end()) {
+    // Asked for while the sockets are being made: a daemon takes over a unit whose own are gone.
+    watch ? static_cast<void>(to_watch_.insert(unit)) : static_cast<void>(to_watch_.erase(unit));
+    return;
+  }
   Unit& entry = found->second;
   if (!watch) {
     for (const ListeningSocket& socket : entry.sockets) by_fd_.erase(socket.fd.get());

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "runtime/core.hpp"
@@ -57,6 +58,7 @@ class Listeners final : private DescriptorHandler {
   Core& core_;
   StateKeeper& keeper_;
   std::unordered_map<UnitId, Unit> units_;
+  std::unordered_set<UnitId> to_watch_;  ///< once their sockets are open
   std::unordered_map<int, UnitId> by_fd_;
   std::unordered_map<std::uint64_t, sys::Fd> connections_;
   std::uint64_t next_connection_ = 1;
