@@ -27,6 +27,14 @@ Result<Lease::Pair> Lease::make(ProcessHandle process, UnitId unit) {
   return Pair{std::move(lease), std::move(pipe.write_end)};
 }
 
+Lease Lease::restored(sys::Fd watched, ProcessHandle process, UnitId unit) {
+  Lease lease;
+  lease.watched_ = std::move(watched);
+  lease.process_ = std::move(process);
+  lease.unit_ = unit;
+  return lease;
+}
+
 Result<bool> Lease::is_over() const {
   pollfd watched{watched_.get(), POLLIN, 0};
   const timespec no_time{};

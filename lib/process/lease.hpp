@@ -23,6 +23,10 @@ class Lease {
   /// A lease on a unit: what its end means is the caller's to decide.
   static Result<Pair> on_unit(UnitId unit);
 
+  /// A lease again, from the descriptor to be watched that another pidward had of it. No process: a
+  /// lease on the unit.
+  static Lease restored(sys::Fd watched, ProcessHandle process, UnitId unit);
+
   Lease(Lease&&) noexcept = default;
   Lease& operator=(Lease&&) noexcept = default;
 

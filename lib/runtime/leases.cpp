@@ -12,6 +12,8 @@
 namespace pidward::runtime {
 namespace {
 
+constexpr std::string_view kLeaseKind = "lease";
+
 // How much an end takes with it.
 int strictness(const process::LastClose& policy) {
   switch (policy.action) {
@@ -48,32 +50,57 @@ Status may_act_on(const sys::Pidfd& process) {
 struct Leases::Entry {
   LeaseInfo info;
   process::Lease lease;
+  std::string name;  ///< it is kept under
   Watch watch;
 };
 
-Leases::Leases(Core& core, ProcessTracker& tracker) : core_(core), tracker_(tracker) {}
+Leases::Leases(Core& core, ProcessTracker& tracker, StateKeeper& keeper)
+    : core_(core), tracker_(tracker), keeper_(keeper) {}
 Leases::~Leases() = default;
 
-Result<sys::Fd> Leases::keep(process::Lease::Pair pair, LeaseInfo info) {
-  info.since = now();
-  const int fd = pair.lease.watch_fd();
+Status Leases::watch(process::Lease lease, const LeaseInfo& info, std::string name) {
+  const int fd = lease.watch_fd();
   // Nothing but the hang-up, which comes unasked: what a client may write is never read.
   PIDWARD_TRY(Watch watch, Watch::start(core_.watcher, fd, 0, *this));
-  by_fd_.emplace(fd, std::make_unique<Entry>(Entry{info, std::move(pair.lease), std::move(watch)}));
+  by_fd_.emplace(fd, std::make_unique<Entry>(
+                         Entry{info, std::move(lease), std::move(name), std::move(watch)}));
+  return {};
+}
+
+void Leases::count_in(const LeaseInfo& info, bool started, const process::ProcessHandle& process) {
+  if (process) {
+    ++processes_[info.process];
+    if (strictness(info.last_close) >= strictness(process->last_close())) {
+      process.set_last_close(info.last_close);
+    }
+    return;
+  }
+  Held& held = units_[info.unit];
+  ++held.leases;
+  held.started = held.started || started;
+}
+
+/// Written down before its client can have it.
+Result<sys::Fd> Leases::keep(process::Lease::Pair pair, LeaseInfo info, bool started) {
+  info.id = process::LeaseId(next_++);
+  info.since = now();
+  const process::ProcessHandle process = pair.lease.process();
+  std::string name = keeper_.new_descriptor_name(kLeaseKind);
+  const int fd = pair.lease.watch_fd();
+  PIDWARD_CHECK(watch(std::move(pair.lease), info, name));
+  keeper_.keep_descriptor(name, fd, describe(info, started, process));
+  keeper_.flush();
+  count_in(info, started, process);
   return std::move(pair.client_end);
 }
 
 Result<UnitLease> Leases::on_unit(UnitId unit, bool starts_it, LeaseTaker taker) {
   PIDWARD_TRY(process::Lease::Pair pair, process::Lease::on_unit(unit));
   LeaseInfo info;
-  info.id = process::LeaseId(next_++);
   info.unit = unit;
   info.taker = taker;
-  PIDWARD_TRY(sys::Fd descriptor, keep(std::move(pair), info));
-  Held& held = units_[unit];
-  ++held.leases;
-  held.started = held.started || starts_it;
-  return UnitLease{{}, info.id, std::move(descriptor)};
+  PIDWARD_TRY(sys::Fd descriptor, keep(std::move(pair), info, starts_it));
+  return UnitLease{{}, process::LeaseId(next_ - 1), std::move(descriptor)};
 }
 
 Result<ProcessLease> Leases::on_process(const process::ProcessHandle& process,
@@ -86,17 +113,12 @@ Result<ProcessLease> Leases::on_process(const process::ProcessHandle& process,
   PIDWARD_CHECK(tracker_.observe(process));
   PIDWARD_TRY(process::Lease::Pair pair, process::Lease::on_process(process));
   LeaseInfo info;
-  info.id = process::LeaseId(next_++);
   info.unit = process->unit();
   info.process = process->id();
   info.last_close = last_close;
   info.taker = taker;
-  PIDWARD_TRY(sys::Fd descriptor, keep(std::move(pair), info));
-  ++processes_[process->id()];
-  if (strictness(last_close) >= strictness(process->last_close())) {
-    process.set_last_close(last_close);
-  }
-  return ProcessLease{info.id, std::move(descriptor)};
+  PIDWARD_TRY(sys::Fd descriptor, keep(std::move(pair), info, false));
+  return ProcessLease{process::LeaseId(next_ - 1), std::move(descriptor)};
 }
 
 void Leases::cancel(process::LeaseId lease) {
@@ -106,6 +128,7 @@ void Leases::cancel(process::LeaseId lease) {
   const std::unique_ptr<Entry> cancelled = std::move(found->second);
   by_fd_.erase(found);
   cancelled->watch.stop();
+  keeper_.drop_descriptor(cancelled->name);
   const auto held = units_.find(cancelled->info.unit);
   if (held != units_.end() && --held->second.leases == 0) units_.erase(held);
 }
@@ -134,10 +157,11 @@ void Leases::descriptor_ready(int fd, std::uint32_t /*events*/) {
   const std::unique_ptr<Entry> ended = std::move(found->second);
   by_fd_.erase(found);
   ended->watch.stop();
-  release(ended->info, std::move(ended->lease));
+  keeper_.drop_descriptor(ended->name);
+  release(ended->info, ended->lease);
 }
 
-void Leases::release(const LeaseInfo& info, process::Lease lease) {
+void Leases::release(const LeaseInfo& info, const process::Lease& lease) {
   if (info.process) {
     const auto held = processes_.find(info.process);
     if (held == processes_.end() || --held->second > 0) return;

@@ -17,6 +17,7 @@
 
 #include "process/lease.hpp"
 #include "runtime/process_tracker.hpp"
+#include "runtime/state_keeper.hpp"
 
 namespace pidward::runtime {
 
@@ -53,7 +54,7 @@ class Leases final : private DescriptorHandler {
   /// Told when the last lease on a unit ended; `started`: the unit was started by a lease.
   using Released = std::function<void(UnitId, bool started)>;
 
-  Leases(Core& core, ProcessTracker& tracker);
+  Leases(Core& core, ProcessTracker& tracker, StateKeeper& keeper);
   ~Leases() override;
   Leases(const Leases&) = delete;
   Leases& operator=(const Leases&) = delete;
@@ -71,6 +72,12 @@ class Leases final : private DescriptorHandler {
   /// Takes a lease back before anybody got it: as if it had not been.
   void cancel(process::LeaseId lease);
 
+  /// The leases that the last pidward gave out, by what it wrote down of them and what was kept of
+  /// them for us. Returns the units that are leased again.
+  std::vector<UnitId> recover(const StateEntries& entries, KeptDescriptors& kept);
+  /// Once the units are as they were: leases that nobody kept ended with the last pidward.
+  void end_lost();
+
   [[nodiscard]] std::vector<LeaseInfo> list() const;
   /// Leases on the unit itself, or on the process.
   [[nodiscard]] std::size_t count(UnitId unit) const;
@@ -80,20 +87,28 @@ class Leases final : private DescriptorHandler {
 
  private:
   struct Entry;
+  struct Record;
   struct Held {
     std::size_t leases = 0;
     bool started = false;
   };
   void descriptor_ready(int fd, std::uint32_t events) override;
-  Result<sys::Fd> keep(process::Lease::Pair pair, LeaseInfo info);
-  void release(const LeaseInfo& info, process::Lease lease);
+  Result<sys::Fd> keep(process::Lease::Pair pair, LeaseInfo info, bool started);
+  Status watch(process::Lease lease, const LeaseInfo& info, std::string name);
+  void count_in(const LeaseInfo& info, bool started, const process::ProcessHandle& process);
+  void release(const LeaseInfo& info, const process::Lease& lease);
+  [[nodiscard]] std::string describe(const LeaseInfo& info, bool started,
+                                     const process::ProcessHandle& process) const;
+  Result<process::ProcessHandle> find_again(const Record& record) const;
 
   Core& core_;
   ProcessTracker& tracker_;
+  StateKeeper& keeper_;
   Released released_;
   std::unordered_map<int, std::unique_ptr<Entry>> by_fd_;
   std::unordered_map<UnitId, Held> units_;
   std::unordered_map<ProcessId, std::size_t> processes_;
+  std::vector<std::pair<LeaseInfo, process::Lease>> lost_;
   std::uint64_t next_ = 1;
 };
 

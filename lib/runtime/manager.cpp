@@ -157,9 +157,9 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
       tracker(core),
       tree(core, groups, tracker),
       freezer(groups),
-      leases(core, tracker),
+      leases(core, tracker, keeper),
       waits(core, tracker),
-      bindings(waits),
+      bindings(core, waits, keeper),
       logs(core, keeper),
       listeners(core, keeper),
       external(core),
@@ -241,8 +241,7 @@ Status Manager::Impl::open() {
   table.set_tree_killer([this](const process::ProcessState& state) { kill_tree_of(state); });
   leases.set_released([this](UnitId unit, bool started) { last_lease_ended(unit, started); });
   bindings.set_ended([this](UnitId unit, const process::ProcessState& process) {
-    stop_unit(unit, "bound-process-ended",
-              fmt::format("Process {} ended, which the unit is bound to", process.pid()));
+    bound_process_ended(unit, process.pid());
   });
   spawner = std::make_unique<ServiceSpawner>(
       core, ServiceSpawner::Parts{groups, tracker, logs, listeners, fd_store},

@@ -79,6 +79,7 @@ struct Manager::Impl final : EventSink {
 
   // manager_processes.cpp
   void last_lease_ended(UnitId unit, bool started);
+  void bound_process_ended(UnitId unit, pid_t pid);
   void stop_unit(UnitId unit, std::string_view kind, const std::string& why);
   /// A unit that is leased or named on the bus is not collected.
   void update_reference(UnitId unit);

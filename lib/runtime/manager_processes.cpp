@@ -327,6 +327,11 @@ void Manager::Impl::stop_unit(UnitId unit, std::string_view kind, const std::str
   });
 }
 
+void Manager::Impl::bound_process_ended(UnitId unit, pid_t pid) {
+  stop_unit(unit, "bound-process-ended",
+            fmt::format("Process {} ended, which the unit is bound to", pid));
+}
+
 void Manager::Impl::last_lease_ended(UnitId unit, bool started) {
   update_reference(unit);
   const engine::UnitStatus status = engine.status(unit);

@@ -4,8 +4,16 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
+#include <fmt/core.h>
+
+#include "runtime/reopen.hpp"
 
 namespace pidward::runtime {
+namespace {
+
+constexpr std::string_view kBinding = "binding ";
+
+}  // namespace
 
 struct ProcessWaits::Wait {
   process::ProcessHandle process;
@@ -56,9 +64,49 @@ void Bindings::bind(UnitId unit, const process::ProcessHandle& process) {
     if (bound == found->second.end()) return;
     const Binding over = std::move(*bound);
     found->second.erase(bound);
+    keeper_.remove_entry(over.key);
     if (ended_) ended_(unit, *over.process);
   });
-  bindings.push_back({process, std::move(wait)});
+  const auto spec = core_.engine.spec(unit);
+  std::string key = spec
+                        ? fmt::format("{}{} {}", kBinding, spec->name.str(), process->id().number())
+                        : std::string();
+  keeper_.set(key, format_process(keeper_.describe(process, process->unit(), process->role(), {})));
+  keeper_.flush();
+  bindings.push_back({process, std::move(wait), std::move(key)});
+}
+
+void Bindings::forget(UnitId unit) {
+  const auto found = bound_.extract(unit);
+  if (found.empty()) return;
+  for (const Binding& binding : found.mapped()) keeper_.remove_entry(binding.key);
+}
+
+std::vector<std::pair<UnitId, pid_t>> Bindings::recover(const StateEntries& entries) {
+  std::vector<std::pair<UnitId, pid_t>> over;
+  for (auto at = entries.lower_bound(kBinding); at != entries.end(); ++at) {
+    std::string_view key = at->first;
+    if (!key.starts_with(kBinding)) break;
+    key.remove_prefix(kBinding.size());
+    const std::size_t space = std::min(key.find(' '), key.size());
+    const auto name = unit::UnitName::parse(key.substr(0, space));
+    const auto unit = name ? core_.engine.find(*name) : std::nullopt;
+    const auto record = parse_process(fmt::format("process{}", key.substr(space)), at->second);
+    if (!unit || !record) continue;
+    process::ProcessHandle handle = core_.table.find(record->id);
+    if (!handle) {
+      auto process = reopen(*record, core_.features, std::nullopt);
+      if (process) {
+        if (auto opened = core_.table.open(*std::move(process))) handle = *std::move(opened);
+      }
+    }
+    if (handle) {
+      bind(*unit, handle);
+    } else {
+      over.emplace_back(*unit, record->pid);
+    }
+  }
+  return over;
 }
 
 std::vector<ProcessId> Bindings::of(UnitId unit) const {

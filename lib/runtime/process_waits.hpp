@@ -9,6 +9,7 @@
 
 #include "runtime/process_details.hpp"
 #include "runtime/process_tracker.hpp"
+#include "runtime/state_keeper.hpp"
 
 namespace pidward::runtime {
 
@@ -38,20 +39,27 @@ class Bindings {
  public:
   using Ended = std::function<void(UnitId, const process::ProcessState&)>;
 
-  explicit Bindings(ProcessWaits& waits) : waits_(waits) {}
+  Bindings(Core& core, ProcessWaits& waits, StateKeeper& keeper)
+      : core_(core), waits_(waits), keeper_(keeper) {}
   void set_ended(Ended ended) { ended_ = std::move(ended); }
   /// Binding twice to the same process is one binding.
   void bind(UnitId unit, const process::ProcessHandle& process);
   /// The unit is down: its bindings are over.
-  void forget(UnitId unit) { bound_.erase(unit); }
+  void forget(UnitId unit);
+  /// What the last pidward wrote down of its bindings. Returns the units that are bound to a
+  /// process that ended meanwhile, and its number.
+  std::vector<std::pair<UnitId, pid_t>> recover(const StateEntries& entries);
   [[nodiscard]] std::vector<ProcessId> of(UnitId unit) const;
 
  private:
   struct Binding {
     process::ProcessHandle process;
     WaitTicket wait;
+    std::string key;  ///< of what is written of it
   };
+  Core& core_;
   ProcessWaits& waits_;
+  StateKeeper& keeper_;
   Ended ended_;
   std::unordered_map<UnitId, std::vector<Binding>> bound_;
 };

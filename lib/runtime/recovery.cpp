@@ -67,7 +67,12 @@ void Manager::Impl::recover(const StateEntries& entries, bool whole) {
   if (const auto found = entries.find(kManager); found != entries.end()) {
     recover_manager_entry(found->second);
   }
+  const std::vector<UnitId> leased = leases.recover(entries, kept);
+  const auto unbound = bindings.recover(entries);
   restore_units(records, map);
+  for (const UnitId unit : leased) update_reference(unit);
+  leases.end_lost();
+  for (const auto& [unit, pid] : unbound) bound_process_ended(unit, pid);
   // What came back and belongs to nobody any more.
   for (const std::string& name : kept.left()) kept.drop(name);
   if (records.empty()) return;

@@ -64,6 +64,7 @@ class Day {
   Keeper::Options make_keeper();
   void write_units();
   void make_deeds();
+  void make_deeds_of_leases();
   enum class Outcome { killed, over, broken };
   Outcome try_boundary(const Deed& deed, std::size_t at);
   bool settle(const Deed& deed);
@@ -72,6 +73,7 @@ class Day {
 
   std::optional<bus::Client> client();
   bool call(const char* method, const std::string& unit);
+  void take_lease(const std::string& unit);
   void job(const char* method, const std::string& unit) { wait_for_jobs(call(method, unit)); }
   void wait_for_jobs(bool any);
   bus::Properties properties(const std::string& unit);
@@ -84,6 +86,7 @@ class Day {
   std::vector<Deed> deeds_;
   std::map<std::string, int> starts_before_;
   std::uint64_t steady_ = 0;
+  sys::Fd lease_;
   std::size_t tried_ = 0;
   std::string now_;
 };
@@ -127,6 +130,7 @@ void Day::write_units() {
   service("again", "", "Restart=always\nRestartSec=20ms\n");
   service("reload", "", "ExecReload=/bin/true\n");
   service("lazy", "", "");
+  service("leased", "", "KillOnLastClose=control-group\n");
   directory_.write("units/lazy.socket", head + "StartLimitIntervalSec=0\n[Socket]\nListenStream=" +
                                             directory_.path("lazy.sock") + "\n");
 }
@@ -146,6 +150,18 @@ bool Day::call(const char* method, const std::string& unit) {
     out.s("replace");
   });
   return static_cast<bool>(answer);
+}
+
+/// Once: it is held from then on.
+void Day::take_lease(const std::string& unit) {
+  auto bus = lease_ ? std::nullopt : client();
+  if (!bus) return;
+  const auto answer =
+      bus->manager("LeaseUnit", [&](bus::Writer& out) { out.s(unit).s("replace"); });
+  if (!answer) return;
+  bus::Reader in(answer->get());
+  static_cast<void>(in.o());
+  lease_ = in.h();
 }
 
 void Day::wait_for_jobs(bool any) {
@@ -322,8 +338,31 @@ Day::Outcome Day::try_boundary(const Deed& deed, std::size_t at) {
   return killed ? Outcome::killed : Outcome::over;
 }
 
+/// What needs whoever started us to keep descriptors for us.
+void Day::make_deeds_of_leases() {
+  deeds_.push_back({"take a lease",
+                    [this] {
+                      lease_.reset();
+                      job("StopUnit", "leased.service");
+                    },
+                    [this] { take_lease("leased.service"); },
+                    // A lease that never reached its client ends the unit again.
+                    {{"leased.service", "active", -1}}});
+  deeds_.push_back({"let go of a lease",
+                    [this] {
+                      take_lease("leased.service");
+                      wait_for_jobs(true);
+                    },
+                    [this] {
+                      lease_.reset();
+                      ::usleep(20000);
+                    },
+                    {{"leased.service", "inactive", -1}}});
+}
+
 int Day::run() {
   make_deeds();
+  if (options_.keeps) make_deeds_of_leases();
   if (!keeper_.start()) return fail("the daemon does not come up"), 1;
   job("StartUnit", "steady.service");
   steady_ = properties("steady.service").number("MainPID");

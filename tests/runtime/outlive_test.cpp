@@ -9,6 +9,7 @@
 
 #include "manager_fixture.hpp"
 #include "runtime/state_file.hpp"
+#include "sys/live_child.hpp"
 
 namespace pidward::runtime {
 namespace {
@@ -167,6 +168,53 @@ TEST_F(OutliveTest, WhatIsLeftOfATreeIsNotTakenForNothing) {
     const auto ended = process.has_ended();
     EXPECT_TRUE(ended && *ended);
   }
+}
+
+TEST_F(OutliveTest, ALeaseWhoseDescriptorNobodyKeptEndedWithTheManager) {
+  service("a.service", "KillOnLastClose=control-group\nExecStart=/bin/sleep 1000\n");
+  service("b.service", "ExecStart=/bin/sleep 1000\n");
+  start_manager();
+  start("b.service");
+  wait_for("b.service", ActiveState::active);
+  std::vector<sys::Fd> leases;
+  for (const char* name : {"a.service", "b.service"}) {
+    manager_->lease_unit({name, unit::JobMode::replace, {}}, [&](Result<UnitLease> lease) {
+      ASSERT_TRUE(lease) << lease.error().to_string();
+      leases.push_back(std::move(lease->descriptor));
+    });
+  }
+  wait_for("a.service", ActiveState::active);
+  run_until([&] { return leases.size() == 2; });
+  lose_manager();
+  take_over();
+  wait_for("a.service", ActiveState::inactive);
+  EXPECT_EQ(status("b.service").active, ActiveState::active);
+  EXPECT_TRUE(manager_->list_leases().empty());
+}
+
+TEST_F(OutliveTest, AUnitStaysBoundToAProcessOfAnotherAndEndsWithIt) {
+  service("a.service", "ExecStart=/bin/sleep 1000\n");
+  service("b.service", "ExecStart=/bin/sleep 1000\n");
+  start_manager();
+  for (const char* name : {"a.service", "b.service"}) {
+    start(name);
+    wait_for(name, ActiveState::active);
+  }
+  auto lives = test::LiveChild::sleeping();
+  auto dies = test::LiveChild::sleeping();
+  const auto bind = [&](const char* name, const sys::Pidfd& process) {
+    ASSERT_TRUE(
+        manager_->bind_to_process(status(name).id, std::move(*process.duplicate()).release()));
+  };
+  bind("a.service", lives.pidfd());
+  bind("b.service", dies.pidfd());
+  lose_manager();
+  dies.end_and_collect();
+  take_over();
+  wait_for("b.service", ActiveState::inactive);
+  EXPECT_EQ(status("a.service").active, ActiveState::active);
+  ASSERT_TRUE(lives.pidfd().send_signal(SIGKILL));
+  wait_for("a.service", ActiveState::inactive);
 }
 
 TEST_F(OutliveTest, ALostStateIsFoundInTheLabelsOfTheProcesses) {
