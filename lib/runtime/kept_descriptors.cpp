@@ -93,15 +93,18 @@ void KeptDescriptors::open(std::string_view handover) {
   }
   const std::string path = variable("NOTIFY_SOCKET");
   const std::string room = variable("FDSTORE");
-  if (path.empty() || room.empty() || room == "0") return;
+  if (path.empty()) return;
   const auto address = parse_socket_address(path);
   auto socket = sys::make_socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK);
   if (!address || !socket || ::connect(socket->get(), address->get(), address->length) != 0) {
     log(LogLevel::warning,
-        fmt::format("Nobody keeps descriptors for us: {} cannot be reached", path));
+        fmt::format("Cannot tell our own state, and nobody keeps descriptors for us: {} cannot be "
+                    "reached",
+                    path));
     return;
   }
   socket_ = *std::move(socket);
+  keeps_ = !room.empty() && room != "0";
 }
 
 sys::Fd KeptDescriptors::take(std::string_view name) {
@@ -125,7 +128,7 @@ std::string KeptDescriptors::new_name(std::string_view kind) {
 
 void KeptDescriptors::keep(const std::string& name, int fd) {
   kept_.insert_or_assign(name, fd);
-  send(store_message(name), fd);
+  if (keeps_) send(store_message(name), fd);
 }
 
 void KeptDescriptors::drop(const std::string& name) {
@@ -134,7 +137,11 @@ void KeptDescriptors::drop(const std::string& name) {
   const std::string waiting = store_message(name);
   const auto unsent =
       std::erase_if(outgoing_, [&](const Outgoing& message) { return message.text == waiting; });
-  if (known && unsent == 0) send(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name), -1);
+  if (known && keeps_ && unsent == 0) send(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name), -1);
+}
+
+void KeptDescriptors::tell(std::string state) {
+  send(std::move(state), -1);
 }
 
 void KeptDescriptors::send(std::string text, int fd) {
@@ -147,7 +154,7 @@ void KeptDescriptors::send(std::string text, int fd) {
   }
   if (outgoing_.empty() && push(message)) return;
   if (outgoing_.size() >= kMostWaiting) {
-    log(LogLevel::warning, "Whoever keeps descriptors for us does not take them any more");
+    log(LogLevel::warning, "Whoever started us does not read what we send any more");
     outgoing_.clear();
   }
   outgoing_.push_back(std::move(message));

@@ -34,7 +34,7 @@ class KeptDescriptors final : private DescriptorHandler {
   /// Whether open() found that our own process executed itself anew.
   [[nodiscard]] bool is_same_process() const { return same_process_; }
   /// Whether somebody keeps what we send.
-  [[nodiscard]] bool has_keeper() const { return static_cast<bool>(socket_); }
+  [[nodiscard]] bool has_keeper() const { return keeps_; }
 
   /// A descriptor that came back, or none. It stays kept under its name.
   [[nodiscard]] sys::Fd take(std::string_view name);
@@ -49,6 +49,9 @@ class KeptDescriptors final : private DescriptorHandler {
   /// keep(), for executing ourselves only: nobody else gets a copy.
   void keep_here(const std::string& name, int fd) { kept_.insert_or_assign(name, fd); }
   void drop(const std::string& name);
+  /// Tells whoever listens on $NOTIFY_SOCKET how we are, after what was said before (sd_notify(3)).
+  /// Never waits, and loses nothing: what has no room there yet is sent when it has.
+  void tell(std::string state);
   [[nodiscard]] bool is_kept(const std::string& name) const { return kept_.contains(name); }
 
  private:
@@ -62,6 +65,7 @@ class KeptDescriptors final : private DescriptorHandler {
 
   Core& core_;
   sys::Fd socket_;
+  bool keeps_ = false;
   Watch watch_;
   std::deque<Outgoing> outgoing_;
   std::map<std::string, sys::Fd, std::less<>> returned_;

@@ -13,7 +13,6 @@
 
 #include "runtime/clock.hpp"
 #include "runtime/manager_impl.hpp"
-#include "runtime/sd_notify.hpp"
 #include "runtime/system_facts.hpp"
 #include "sys/proc.hpp"
 #include "sys/reaper.hpp"

@@ -6,7 +6,6 @@
 
 #include "runtime/clock.hpp"
 #include "runtime/manager_impl.hpp"
-#include "runtime/sd_notify.hpp"
 
 namespace pidward::runtime {
 namespace {
@@ -71,7 +70,7 @@ void Manager::Impl::handle_signal(int signal) {
 void Manager::Impl::request_exit(int code) {
   if (std::exchange(wanted_exit, code)) return;
   keep_manager_entry();
-  static_cast<void>(notify_parent("STOPPING=1"));
+  kept.tell("STOPPING=1");
   collection.cancel();
   // A target that conflicts with all there is and comes after it: one transaction, in order, and
   // nothing can be started into it.

@@ -6,7 +6,6 @@
 
 #include "runtime/clock.hpp"
 #include "runtime/manager_impl.hpp"
-#include "runtime/sd_notify.hpp"
 
 namespace pidward::runtime {
 namespace {
@@ -225,11 +224,7 @@ void Manager::boot() {
 
 void Manager::Impl::boot() {
   booting = true;
-  const auto tell_ready = [] {
-    if (Status told = notify_parent("READY=1\nSTATUS=Supervising"); !told) {
-      log(LogLevel::warning, told.error().to_string());
-    }
-  };
+  const auto tell_ready = [this] { kept.tell("READY=1\nSTATUS=Supervising"); };
   if (recovered_boot) {
     boot_loaded = true;
     boost::asio::post(io, [this, tell_ready] {

@@ -5,11 +5,14 @@
 #include <fstream>
 
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "manager_fixture.hpp"
+#include "runtime/socket_address.hpp"
 #include "runtime/state_file.hpp"
 #include "sys/live_child.hpp"
+#include "sys/peer.hpp"
 
 namespace pidward::runtime {
 namespace {
@@ -215,6 +218,28 @@ TEST_F(OutliveTest, AUnitStaysBoundToAProcessOfAnotherAndEndsWithIt) {
   EXPECT_EQ(status("a.service").active, ActiveState::active);
   ASSERT_TRUE(lives.pidfd().send_signal(SIGKILL));
   wait_for("a.service", ActiveState::inactive);
+}
+
+TEST_F(OutliveTest, TheNewsThatWeAreReadyWaitsForRoom) {
+  const std::string path = directory_.path("parent");
+  const auto parent = sys::make_socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK);
+  const auto stranger = sys::make_socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK);
+  const auto address = parse_socket_address(path);
+  ASSERT_TRUE(parent && stranger && address);
+  ASSERT_EQ(::bind(parent->get(), address->get(), address->length), 0);
+  ASSERT_EQ(::connect(stranger->get(), address->get(), address->length), 0);
+  while (sys::send_message(stranger->get(), "no room")) {
+  }
+  ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  start_manager();
+  ::unsetenv("NOTIFY_SOCKET");
+  manager_->boot();
+  bool ready = false;
+  run_until([&] {
+    const auto message = sys::receive_message(parent->get(), 100);
+    if (message && *message) ready = ready || (*message)->bytes.starts_with("READY=1");
+    return ready;
+  });
 }
 
 TEST_F(OutliveTest, ALostStateIsFoundInTheLabelsOfTheProcesses) {
