@@ -97,9 +97,9 @@ if [ -n "$all$tidy" ]; then
 fi
 if [ -n "$all" ]; then
   build asan
-  # The house's rules are about objects as they ship, the kernel is the same; the simulation is pure and long, and one
-  # shard of it will do.
-  sanitized asan -E '^house\.Symbols|^sim\.second' -LE '^kernel$'
+  # The house's rules are about objects as they ship, the kernel is the same; of the simulation and the crash test, which
+  # are long, a part will do.
+  sanitized asan -E '^house\.Symbols|^sim\.second|^crash\.every' -LE '^kernel$'
 fi
 if [ -n "$tsan" ]; then
   build tsan test_runtime test_sys
