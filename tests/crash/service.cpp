@@ -5,7 +5,6 @@
 #include <string>
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -49,7 +48,9 @@ int main(int argc, char** argv) {
   const int lock =
       ::open((directory + "/" + name + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) return 92;
-  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  if (::fcntl(lock, F_OFD_SETLK, &whole) != 0) {
     note(directory + "/trouble", "two of " + name + " at a time");
     return 93;
   }
