@@ -48,7 +48,11 @@ void Manager::Impl::collect_now() {
 
 Result<UnitId> Manager::Impl::add_made(TransientRequest& wanted, const UnitSource::Specs& specs) {
   const auto name = unit::UnitName::parse(wanted.unit.name);
-  if (!is_free(engine, *name)) return already_exists(wanted.unit.name);
+  // Somebody may have asked for the name meanwhile, and so had our own file loaded.
+  const auto found = engine.find(*name);
+  const bool is_ours = found && engine.spec(*found)->transient && !engine.status(*found).job &&
+                       engine.status(*found).active == engine::ActiveState::inactive;
+  if (!is_ours && !is_free(engine, *name)) return already_exists(wanted.unit.name);
   with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
     add_units(specs, effects);
     // A slice that was there by name alone is not replaced by being added.

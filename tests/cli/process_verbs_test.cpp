@@ -97,6 +97,29 @@ TEST_F(ProcessVerbs, AHeldCommandDiesWithItsHolder) {
   EXPECT_EQ(::poll(&end, 1, 60000), 1);
 }
 
+TEST_F(ProcessVerbs, AHeldCommandDiesWithItsHolderHoweverThatEnds) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGKILL}) {
+    // A name of its own: the last one may be taken for a moment longer.
+    const std::string unit = "held-" + std::to_string(signal);
+    auto holder = ctl_in_background({"run", "--hold", "--unit", unit, "-p", "Restart=always", "-p",
+                                     "RestartSec=0", "/bin/sleep", "infinity"});
+    ASSERT_TRUE(holder);
+    await_state(unit + ".service", "active");
+    EXPECT_TRUE(holder->signal(signal));
+    EXPECT_TRUE(holder->wait());
+    await_state(unit + ".service", "inactive");
+  }
+  // Nor need it be up: one that never says it is ready.
+  auto holder = ctl_in_background(
+      {"run", "--hold", "--unit", "slow", "-p", "Type=notify", "/bin/sleep", "infinity"});
+  ASSERT_TRUE(holder);
+  await_state("slow.service", "activating");
+  EXPECT_TRUE(holder->signal(SIGKILL));
+  EXPECT_TRUE(holder->wait());
+  await_state("slow.service", "inactive");
+  EXPECT_EQ(json::parse(ctl({"leases", "--json"}).out), json::array());
+}
+
 TEST_F(ProcessVerbs, TellsPrograms) {
   const json held =
       json::parse(ctl({"hold", "--json", "web", "--", "/bin/sh", "-c", "exit 5"}).out);
