@@ -28,6 +28,16 @@ bool must_be_read(const engine::Engine& engine, const unit::UnitName& name) {
          spec->load_state != unit::LoadState::masked;
 }
 
+/// Calls `go` on the loop, later, with the unit in memory if there is any such unit.
+void once_loaded(Manager::Impl& impl, const unit::UnitName& name, std::function<void()> go) {
+  if (must_be_read(impl.engine, name)) return impl.load_units({name}, std::move(go));
+  boost::asio::post(impl.io, [&impl, name, go = std::move(go)]() mutable {
+    // Nobody held it: it may have been dropped since.
+    if (must_be_read(impl.engine, name)) return impl.load_units({name}, std::move(go));
+    go();
+  });
+}
+
 }  // namespace
 
 void Manager::Impl::load_units(std::vector<unit::UnitName> names, std::function<void()> done) {
@@ -68,11 +78,7 @@ void Manager::submit(const JobSubmission& submission, Reply<engine::RequestOutco
     return;
   }
   auto go = [&impl, wanted, reply = std::move(reply)] { impl.request(wanted, reply); };
-  if (must_be_read(impl.engine, *name)) {
-    impl.load_units({*name}, std::move(go));
-  } else {
-    boost::asio::post(impl.io, std::move(go));
-  }
+  once_loaded(impl, *name, std::move(go));
 }
 
 void Manager::load(const std::string& text, Reply<UnitId> reply) {
@@ -91,11 +97,7 @@ void Manager::load(const std::string& text, Reply<UnitId> reply) {
       reply(Error(Errc::no_such_unit, fmt::format("{} cannot be loaded", name.str())));
     }
   };
-  if (must_be_read(impl.engine, *name)) {
-    impl.load_units({*name}, std::move(answer));
-  } else {
-    boost::asio::post(impl.io, std::move(answer));
-  }
+  once_loaded(impl, *name, std::move(answer));
 }
 
 void Manager::reload(Reply<std::vector<unit::Diagnostic>> reply) {
