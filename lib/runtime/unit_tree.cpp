@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <unordered_set>
 
 #include <fmt/core.h>
 
@@ -50,11 +51,14 @@ std::vector<sys::Pidfd> UnitTree::members(UnitId unit) {
       auto processes = group ? group->processes() : Result<std::vector<sys::Pidfd>>(group.error());
       if (processes) result = *std::move(processes);
     }
-    // One that was announced may live elsewhere.
+    std::unordered_set<ProcessId> listed;
+    for (const sys::Pidfd& process : result) {
+      const auto known = core_.table.find(process);
+      if (known && *known) listed.insert((*known)->id());
+    }
+    // One that was announced may live elsewhere, and a list that cannot be read leaves nobody out.
     for (const process::ProcessHandle& handle : tracker_.living(unit)) {
-      const auto group = groups_.group(unit);
-      const auto inside = group ? group->contains(handle->pidfd()) : Result<bool>(false);
-      if (inside && *inside) continue;
+      if (listed.contains(handle->id())) continue;
       if (auto copy = handle->pidfd().duplicate()) result.push_back(*std::move(copy));
     }
     return result;

@@ -387,7 +387,11 @@ int Day::run() {
                          std::chrono::duration_cast<std::chrono::seconds>(took).count()));
       }
     }
-    if (outcome == Outcome::broken) return 1;
+    if (outcome == Outcome::broken) {
+      // Nothing of the day is to stay behind.
+      static_cast<void>(keeper_.stop());
+      return 1;
+    }
     fmt::print("{}: {} boundaries\n", deed.name, tried_ - before);
     std::fflush(stdout);
   }
