@@ -27,6 +27,14 @@ void send(const sys::Pidfd& process, const engine::KillProcesses& effect) {
   if (effect.also_hangup && effect.signal != SIGKILL && effect.signal != SIGHUP) deliver(SIGHUP);
 }
 
+/// What tells processes apart for as long as nobody collects one of them. 0: it is nobody's any
+/// more.
+std::uint64_t key_of(const sys::Pidfd& process, const sys::KernelFeatures& features) {
+  if (features.has(sys::Feature::pidfs)) return process.inode().value_or(0);
+  const auto number = process.pid();
+  return number ? static_cast<std::uint64_t>(*number) : 0;
+}
+
 }  // namespace
 
 UnitTree::UnitTree(Core& core, CgroupTree& groups, ProcessTracker& tracker)
@@ -115,7 +123,18 @@ void UnitTree::kill(const engine::KillProcesses& effect) {
   const bool everybody =
       effect.whom == engine::KillWhom::all || effect.whom == engine::KillWhom::all_but_main;
   if (everybody) awaited_.insert_or_assign(effect.unit, effect);
-  for (const sys::Pidfd& process : chosen(effect)) send(process, effect);
+  // Who was forked while the others got their signal has none: look again until nobody is new.
+  constexpr int kRounds = 16;
+  std::unordered_set<std::uint64_t> signalled;
+  for (int round = 0; round < kRounds; ++round) {
+    bool is_new = false;
+    for (const sys::Pidfd& process : chosen(effect)) {
+      const bool first = signalled.insert(key_of(process, core_.features)).second;
+      if (first) send(process, effect);
+      is_new = is_new || first;
+    }
+    if (!is_new || !everybody || effect.signal == SIGKILL) break;
+  }
   watch_empty(effect.unit);
 }
 

@@ -202,5 +202,19 @@ TEST_F(ManagerTest, TheEnvironmentBlockTakesAssignmentsOnly) {
   EXPECT_NE(std::find(rest.begin(), rest.end(), "B=2"), rest.end());
 }
 
+TEST_F(ManagerTest, WhoIsForkedDuringAStopIsStoppedAsWell) {
+  service("a.service",
+          "TimeoutStopSec=30s\nExecStart=/bin/sh -c 'while :; do sleep 1000 & done'\n");
+  start_manager();
+  constexpr int kOften = 5;
+  constexpr std::size_t kMany = 20;
+  for (int i = 0; i < kOften; ++i) {
+    start("a.service");
+    run_until([&] { return manager_->list_processes(status("a.service").id).size() >= kMany; });
+    stop("a.service");
+    wait_for("a.service", ActiveState::inactive);
+  }
+}
+
 }  // namespace
 }  // namespace pidward::runtime
