@@ -2,7 +2,7 @@
 # Installs what is missing, builds, and runs the whole suite through ctest.
 #   sh tests/run.sh              the suite, built Release
 #   sh tests/run.sh --vm         the same, and what a virtual machine with the patched Linux 6.1 can prove
-#   sh tests/run.sh --all        both, after the format check, clang-tidy and the suite under ASan+UBSan
+#   sh tests/run.sh --all        the suite, after the format check, clang-tidy and the suite under ASan+UBSan
 #   sh tests/run.sh --tidy       clang-tidy, then the suite
 #   sh tests/run.sh --tsan       what has threads under TSan, then the suite
 #   sh tests/run.sh -- -R NAME   anything after -- goes to ctest
