@@ -73,8 +73,9 @@ namespace pidward::sys {
 namespace {
 
 Kernel& default_kernel() {
-  static Kernel the_kernel;
-  return the_kernel;
+  // Never destroyed: a thread may still call while the program ends.
+  static auto* const the_kernel = new Kernel;
+  return *the_kernel;
 }
 
 std::atomic<Kernel*> replacement_kernel{nullptr};
