@@ -38,21 +38,24 @@ const sockaddr* generic(const sockaddr_un& address) {
 }
 
 /// A child of the last daemon's on its way to exec may still have a copy of its socket.
-bool listener_lives(int connection) {
-  const auto peer = sys::peer_credentials(connection);
-  if (!peer) return true;
-  const auto process = sys::Pidfd::open(peer->pid);
-  if (!process) return process.error().code() != Errc::no_such_process;
+bool listener_lives(int connection, const sys::KernelFeatures& features) {
+  const auto process = sys::peer_pidfd(connection, features);
+  if (!process) {
+    // Kernels before 6.16 have no pidfd of a process that was collected.
+    const int why = process.error().sys_errno();
+    return why != ESRCH && why != EINVAL;
+  }
   const auto ended = process->has_ended();
   return !ended || !*ended;
 }
 
-Status make_way(const std::string& path, const sockaddr_un& address) {
+Status make_way(const std::string& path, const sockaddr_un& address,
+                const sys::KernelFeatures& features) {
   PIDWARD_TRY(const sys::Fd probe, sys::make_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK));
   const bool answered =
       ::connect(probe.get(), generic(address), sizeof address) == 0 || errno == EAGAIN;
   const int why = errno;
-  if (answered && listener_lives(probe.get())) {
+  if (answered && listener_lives(probe.get(), features)) {
     return Error(Errc::unit_exists, fmt::format("another pidward serves {}", path))
         .advise("stop it, or give this one another runtime directory");
   }
@@ -80,9 +83,11 @@ PrivateDoor::PrivateDoor(boost::asio::io_context& io, std::string path, sys::Fd 
       pause_(io) {}
 
 Result<std::unique_ptr<PrivateDoor>> PrivateDoor::open(boost::asio::io_context& io,
-                                                       std::string path, Accept accept) {
+                                                       std::string path,
+                                                       const sys::KernelFeatures& features,
+                                                       Accept accept) {
   PIDWARD_TRY(const sockaddr_un address, address_of(path));
-  PIDWARD_CHECK(make_way(path, address));
+  PIDWARD_CHECK(make_way(path, address, features));
   PIDWARD_TRY(sys::Fd socket, sys::make_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK));
   if (::bind(socket.get(), generic(address), sizeof address) != 0) {
     return Error::from_errno(errno, fmt::format("making the socket {}", path));

@@ -13,6 +13,7 @@
 #include "base/result.hpp"
 #include "runtime/loop_timer.hpp"
 #include "sys/fd.hpp"
+#include "sys/features.hpp"
 #include "sys/peer.hpp"
 
 namespace pidward::bus {
@@ -26,6 +27,7 @@ class PrivateDoor {
 
   /// Makes `path` and listens; a socket nobody serves any more is replaced. Errors: somebody does.
   static Result<std::unique_ptr<PrivateDoor>> open(boost::asio::io_context& io, std::string path,
+                                                   const sys::KernelFeatures& features,
                                                    Accept accept);
   ~PrivateDoor();
   PrivateDoor(const PrivateDoor&) = delete;

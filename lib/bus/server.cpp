@@ -41,6 +41,7 @@ Server::Impl::~Impl() {
 Status Server::Impl::open() {
   const runtime::Config& config = services.manager.config();
   PIDWARD_TRY(private_door, PrivateDoor::open(services.io, config.runtime_directory + "/private",
+                                              services.manager.features(),
                                               [this](sys::Fd socket, const sys::Credentials& peer) {
                                                 accepted(std::move(socket), peer);
                                               }));

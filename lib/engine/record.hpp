@@ -140,7 +140,7 @@ class Loader {
   void status(std::string_view key, ExitStatus& value);
   template <typename T, typename Each>
   void list(std::string_view key, std::vector<T>& values, Each each) {
-    constexpr std::size_t kMost = 4096;
+    constexpr std::size_t kMost = 1U << 20U;  // a number beyond that is no number of anything here
     std::size_t count = 0;
     number(key, count);
     if (count > kMost) {

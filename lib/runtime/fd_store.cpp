@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine/record.hpp"
 #include "sys/kernel.hpp"
 
 namespace pidward::runtime {
@@ -58,9 +59,11 @@ void FdStore::store(const engine::StoreDescriptors& effect) {
     }
     Entry entry{std::move(fd), effect.name, effect.poll, keeper_.new_descriptor_name("stored"),
                 Watch()};
-    keeper_.keep_descriptor(
-        entry.kept, entry.fd.get(),
-        fmt::format("unit={}\nname={}\npoll={}", spec->name.str(), entry.name, entry.poll ? 1 : 0));
+    engine::Saver purpose;
+    purpose.text("unit", spec->name.str());
+    purpose.text("name", entry.name);
+    purpose.flag("poll", entry.poll);
+    keeper_.keep_descriptor(entry.kept, entry.fd.get(), purpose.take());
     add(effect.unit, std::move(entry));
   }
   tell(effect.unit);

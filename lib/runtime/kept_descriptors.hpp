@@ -50,7 +50,7 @@ class KeptDescriptors final : private DescriptorHandler {
   void keep_here(const std::string& name, int fd) { kept_.insert_or_assign(name, fd); }
   void drop(const std::string& name);
   /// Tells whoever listens on $NOTIFY_SOCKET how we are, after what was said before (sd_notify(3)).
-  /// Never waits, and loses nothing: what has no room there yet is sent when it has.
+  /// Never waits: what has no room there yet is sent when it has, unless ten thousands wait before.
   void tell(std::string state);
   [[nodiscard]] bool is_kept(const std::string& name) const { return kept_.contains(name); }
 

@@ -89,15 +89,15 @@ std::vector<UnitId> Leases::recover(const StateEntries& entries, KeptDescriptors
     }
     next_ = std::max(next_, record.info.id.number() + 1);
     sys::Fd watched = kept.take(name);
-    const bool is_lost = !watched;
-    auto lease = process::Lease::restored(std::move(watched), process, record.info.unit);
     count_in(record.info, record.started, process);
-    if (is_lost) {
-      lost_.emplace_back(record.info, std::move(lease));
-    } else if (Status again = watch(std::move(lease), record.info, name); !again) {
-      log(LogLevel::error, again.error().to_string());
-    } else {
+    const auto lease = [&](sys::Fd fd) {
+      return process::Lease::restored(std::move(fd), process, record.info.unit);
+    };
+    if (watched && watch(lease(std::move(watched)), record.info, name)) {
       keeper_.set(key, text);
+    } else {
+      kept.drop(name);
+      lost_.emplace_back(record.info, lease({}));
     }
   }
   return leased;
@@ -105,9 +105,9 @@ std::vector<UnitId> Leases::recover(const StateEntries& entries, KeptDescriptors
 
 void Leases::end_lost() {
   for (const auto& [info, lease] : std::exchange(lost_, {})) {
-    log(LogLevel::notice,
-        fmt::format("Lease {} ended with the last pidward: its descriptor was not kept",
-                    info.id.number()));
+    log(LogLevel::notice, fmt::format("Lease {} ended with the last pidward: its descriptor was "
+                                      "not kept, or cannot be watched",
+                                      info.id.number()));
     release(info, lease);
   }
 }

@@ -81,7 +81,7 @@ void Leases::count_in(const LeaseInfo& info, bool started, const process::Proces
 }
 
 /// Written down before its client can have it.
-Result<sys::Fd> Leases::keep(process::Lease::Pair pair, LeaseInfo info, bool started) {
+Result<sys::Fd> Leases::keep(process::Lease::Pair pair, LeaseInfo& info, bool started) {
   info.id = process::LeaseId(next_++);
   info.since = now();
   const process::ProcessHandle process = pair.lease.process();
@@ -100,7 +100,7 @@ Result<UnitLease> Leases::on_unit(UnitId unit, bool starts_it, LeaseTaker taker)
   info.unit = unit;
   info.taker = taker;
   PIDWARD_TRY(sys::Fd descriptor, keep(std::move(pair), info, starts_it));
-  return UnitLease{{}, process::LeaseId(next_ - 1), std::move(descriptor)};
+  return UnitLease{{}, info.id, std::move(descriptor)};
 }
 
 Result<ProcessLease> Leases::on_process(const process::ProcessHandle& process,
@@ -118,7 +118,7 @@ Result<ProcessLease> Leases::on_process(const process::ProcessHandle& process,
   info.last_close = last_close;
   info.taker = taker;
   PIDWARD_TRY(sys::Fd descriptor, keep(std::move(pair), info, false));
-  return ProcessLease{process::LeaseId(next_ - 1), std::move(descriptor)};
+  return ProcessLease{info.id, std::move(descriptor)};
 }
 
 void Leases::cancel(process::LeaseId lease) {

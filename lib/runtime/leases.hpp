@@ -93,7 +93,7 @@ class Leases final : private DescriptorHandler {
     bool started = false;
   };
   void descriptor_ready(int fd, std::uint32_t events) override;
-  Result<sys::Fd> keep(process::Lease::Pair pair, LeaseInfo info, bool started);
+  Result<sys::Fd> keep(process::Lease::Pair pair, LeaseInfo& info, bool started);
   Status watch(process::Lease lease, const LeaseInfo& info, std::string name);
   void count_in(const LeaseInfo& info, bool started, const process::ProcessHandle& process);
   void release(const LeaseInfo& info, const process::Lease& lease);

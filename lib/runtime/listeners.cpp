@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/record.hpp"
 #include "runtime/socket_address.hpp"
 #include "sys/descriptor_reserve.hpp"
 #include "sys/peer.hpp"
@@ -45,9 +46,11 @@ void Listeners::opened(UnitId unit, Result<std::vector<ListeningSocket>> sockets
   Unit& entry = add(unit, *spec, *std::move(sockets));
   for (std::size_t i = 0; i < entry.sockets.size(); ++i) {
     entry.kept.push_back(keeper_.new_descriptor_name("listen"));
-    keeper_.keep_descriptor(entry.kept.back(), entry.sockets[i].fd.get(),
-                            fmt::format("unit={}\nindex={}\naccepts={}", spec->name.str(), i,
-                                        entry.sockets[i].accepts ? 1 : 0));
+    engine::Saver purpose;
+    purpose.text("unit", spec->name.str());
+    purpose.number("index", i);
+    purpose.flag("accepts", entry.sockets[i].accepts);
+    keeper_.keep_descriptor(entry.kept.back(), entry.sockets[i].fd.get(), purpose.take());
   }
   core_.events.post(engine::Listening{unit});
   if (to_watch_.erase(unit) > 0) watch(unit, true);

@@ -72,14 +72,11 @@ Status ProcessTracker::watch(const process::ProcessHandle& handle, bool hold, Sp
   const int fd = handle->pidfd().get();
   if (by_process_.contains(handle->id())) {
     if (hold) by_fd_.at(fd).hold = handle;
-    if (hold && keeper_ != nullptr) {
-      keeper_->process_added(handle, handle->unit(), handle->role(), spawn, gate);
-    }
-    return {};
+  } else {
+    PIDWARD_CHECK(core_.watcher.add(fd, EPOLLIN, *this));
+    by_fd_.emplace(fd, Tracked{handle->id(), hold ? handle : process::ProcessHandle()});
+    by_process_.emplace(handle->id(), fd);
   }
-  PIDWARD_CHECK(core_.watcher.add(fd, EPOLLIN, *this));
-  by_fd_.emplace(fd, Tracked{handle->id(), hold ? handle : process::ProcessHandle()});
-  by_process_.emplace(handle->id(), fd);
   if (hold && keeper_ != nullptr) {
     keeper_->process_added(handle, handle->unit(), handle->role(), spawn, gate);
   }

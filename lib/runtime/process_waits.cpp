@@ -67,10 +67,8 @@ void Bindings::bind(UnitId unit, const process::ProcessHandle& process) {
     keeper_.remove_entry(over.key);
     if (ended_) ended_(unit, *over.process);
   });
-  const auto spec = core_.engine.spec(unit);
-  std::string key = spec
-                        ? fmt::format("{}{} {}", kBinding, spec->name.str(), process->id().number())
-                        : std::string();
+  std::string key =
+      fmt::format("{}{} {}", kBinding, core_.engine.spec(unit)->name.str(), process->id().number());
   keeper_.set(key, format_process(keeper_.describe(process, process->unit(), process->role(), {})));
   keeper_.flush();
   bindings.push_back({process, std::move(wait), std::move(key)});

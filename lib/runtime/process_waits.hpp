@@ -42,7 +42,7 @@ class Bindings {
   Bindings(Core& core, ProcessWaits& waits, StateKeeper& keeper)
       : core_(core), waits_(waits), keeper_(keeper) {}
   void set_ended(Ended ended) { ended_ = std::move(ended); }
-  /// Binding twice to the same process is one binding.
+  /// Binds a unit that is there. Binding twice to the same process is one binding.
   void bind(UnitId unit, const process::ProcessHandle& process);
   /// The unit is down: its bindings are over.
   void forget(UnitId unit);

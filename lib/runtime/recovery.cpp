@@ -1,7 +1,6 @@
 // Taking over from a daemon that is gone: the state it kept, the processes that are left, and what
 // follows from the difference.
 #include <algorithm>
-#include <charconv>
 
 #include <boost/asio/post.hpp>
 #include <fmt/core.h>
@@ -18,24 +17,36 @@ namespace {
 constexpr std::string_view kUnit = "unit ";
 constexpr const char* kManager = "manager";
 
-std::optional<int> number_after(std::string_view text, std::string_view key) {
-  const std::size_t at = text.find(key);
-  if (at == std::string_view::npos || (at != 0 && text[at - 1] != '\n')) return std::nullopt;
-  int number = 0;
-  const char* const first = text.data() + at + key.size();
-  const auto parsed = std::from_chars(first, text.data() + text.size(), number);
-  return parsed.ec == std::errc() ? std::optional(number) : std::nullopt;
-}
+/// What the next daemon must know of the manager itself.
+struct ManagerRecord {
+  bool booted = false;
+  bool ends = false;
+  int exit_code = 0;
+  std::vector<std::pair<std::string, std::string>> environment;
+
+  template <typename Archive, typename Self>
+  static void each_field(Archive& a, Self& self) {
+    a.flag("booted", self.booted);
+    a.flag("ends", self.ends);
+    a.number("exit", self.exit_code);
+    a.list("environment", self.environment, [](auto& archive, auto& variable) {
+      archive.text("name", variable.first);
+      archive.text("value", variable.second);
+    });
+  }
+};
 
 }  // namespace
 
 std::string Manager::Impl::manager_entry() const {
-  std::string text = fmt::format("booted={}", boot_loaded || recovered_boot ? 1 : 0);
-  if (wanted_exit) text += fmt::format("\nexit={}", *wanted_exit);
-  for (const auto& [key, value] : environment) {
-    if (value.find('\n') == std::string::npos) text += fmt::format("\nenv {}={}", key, value);
-  }
-  return text;
+  ManagerRecord record;
+  record.booted = boot_loaded || recovered_boot;
+  record.ends = wanted_exit.has_value();
+  record.exit_code = wanted_exit.value_or(0);
+  record.environment.assign(environment.begin(), environment.end());
+  engine::Saver to;
+  ManagerRecord::each_field(to, record);
+  return to.take();
 }
 
 void Manager::Impl::keep_manager_entry() {
@@ -82,22 +93,16 @@ void Manager::Impl::recover(const StateEntries& entries, bool whole) {
 }
 
 void Manager::Impl::recover_manager_entry(std::string_view text) {
-  recovered_boot = number_after(text, "booted=").value_or(0) == 1;
-  if (const auto code = number_after(text, "exit=")) {
-    boost::asio::post(io, [this, code] { request_exit(*code); });
+  ManagerRecord record;
+  engine::Loader from(text);
+  ManagerRecord::each_field(from, record);
+  if (!from.is_good()) return;
+  recovered_boot = record.booted;
+  if (record.ends) {
+    boost::asio::post(io, [this, code = record.exit_code] { request_exit(code); });
   }
-  constexpr std::string_view kVariable = "env ";
-  std::map<std::string, std::string> block;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    const std::size_t equals = line.find('=');
-    if (!line.starts_with(kVariable) || equals == std::string_view::npos) continue;
-    block[std::string(line.substr(kVariable.size(), equals - kVariable.size()))] =
-        line.substr(equals + 1);
-  }
-  if (!block.empty()) environment = std::move(block);
+  if (record.environment.empty()) return;
+  environment = {record.environment.begin(), record.environment.end()};
 }
 
 /// Opens every process of the records that is still there.

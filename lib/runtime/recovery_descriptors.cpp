@@ -3,6 +3,7 @@
 #include <map>
 
 #include "base/number.hpp"
+#include "engine/record.hpp"
 #include "runtime/manager_impl.hpp"
 
 namespace pidward::runtime {
@@ -10,18 +11,23 @@ namespace {
 
 constexpr std::string_view kDescriptor = "fd ";
 
-/// The value of a line "KEY=VALUE"; empty when there is none.
-std::string value_of(std::string_view text, std::string_view key) {
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (line.size() > key.size() && line.starts_with(key) && line[key.size()] == '=') {
-      return std::string(line.substr(key.size() + 1));
-    }
+/// What is written of a listening or a stored descriptor.
+struct Purpose {
+  std::string unit;
+  std::string name;         ///< of a stored one
+  std::uint64_t index = 0;  ///< of a listening one among its unit's
+  bool accepts = false;
+  bool poll = false;
+
+  explicit Purpose(std::string_view text) {
+    engine::Loader from(text);
+    from.text("unit", unit);
+    from.text("name", name);
+    from.number("index", index);
+    from.flag("accepts", accepts);
+    from.flag("poll", poll);
   }
-  return {};
-}
+};
 
 struct Listening {
   std::vector<ListeningSocket> sockets;
@@ -53,21 +59,20 @@ void Manager::Impl::recover_descriptors(const StateEntries& entries) {
     const auto& [key, text] = *at;
     if (!key.starts_with(kDescriptor)) break;
     const std::string name = key.substr(kDescriptor.size());
-    const auto unit_name = unit::UnitName::parse(value_of(text, "unit"));
+    Purpose purpose(text);
+    const auto unit_name = unit::UnitName::parse(purpose.unit);
     const auto unit = unit_name ? engine.find(*unit_name) : std::nullopt;
     if (!unit) continue;
     if (name.starts_with("listen-")) {
       ListeningSocket socket;
       socket.fd = kept.take(name);
-      socket.accepts = value_of(text, "accepts") == "1";
+      socket.accepts = purpose.accepts;
       if (!socket.fd) continue;
-      listening[*unit].emplace(parse_number<std::uint64_t>(value_of(text, "index")).value_or(0),
-                               std::pair(std::move(socket), name));
+      listening[*unit].emplace(purpose.index, std::pair(std::move(socket), name));
     } else if (name.starts_with("stored-")) {
       sys::Fd fd = kept.take(name);
       if (!fd) continue;
-      fd_store.restore(*unit, std::move(fd), value_of(text, "name"), value_of(text, "poll") == "1",
-                       name);
+      fd_store.restore(*unit, std::move(fd), std::move(purpose.name), purpose.poll, name);
     } else {
       continue;
     }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/number.hpp"
+#include "engine/record.hpp"
 #include "runtime/reopen.hpp"
 #include "sys/proc.hpp"
 
@@ -29,10 +30,21 @@ std::string pidfd_name(ProcessId process) {
   return fmt::format("pid-{}", process.number());
 }
 
+template <typename Archive, typename Self>
+void ProcessRecord::each_field(Archive& a, Self& self) {
+  a.text("unit", self.unit);
+  a.choice("role", self.role, process::Role::foreign, process::Role::other);
+  a.spawn("spawn", self.spawn);
+  a.text("handle", self.handle);
+  a.number("pid", self.pid);
+  a.number("start", self.start_ticks);
+  a.flag("autokilled", self.autokilled);
+}
+
 std::string format_process(const ProcessRecord& record) {
-  return fmt::format("unit={}\nrole={}\nspawn={}\nhandle={}\npid={}\nstart={}\nautokilled={}",
-                     record.unit, static_cast<unsigned>(record.role), record.spawn.number(),
-                     record.handle, record.pid, record.start_ticks, record.autokilled ? 1 : 0);
+  engine::Saver to;
+  ProcessRecord::each_field(to, record);
+  return to.take();
 }
 
 std::optional<ProcessRecord> parse_process(std::string_view key, std::string_view text) {
@@ -42,31 +54,9 @@ std::optional<ProcessRecord> parse_process(std::string_view key, std::string_vie
     return std::nullopt;
   }
   record.id = ProcessId(id);
-  unsigned role = 0;
-  unsigned autokilled = 0;
-  std::uint64_t spawn = 0;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    const std::size_t equals = line.find('=');
-    if (equals == std::string_view::npos) return std::nullopt;
-    const std::string_view name = line.substr(0, equals);
-    const std::string_view value = line.substr(equals + 1);
-    bool good = true;
-    if (name == "unit") record.unit = value;
-    if (name == "handle") record.handle = value;
-    if (name == "role") good = read_number(value, role);
-    if (name == "spawn") good = read_number(value, spawn);
-    if (name == "pid") good = read_number(value, record.pid);
-    if (name == "autokilled") good = read_number(value, autokilled);
-    if (name == "start") good = read_number(value, record.start_ticks);
-    if (!good) return std::nullopt;
-  }
-  if (role > static_cast<unsigned>(process::Role::foreign)) return std::nullopt;
-  record.role = static_cast<process::Role>(role);
-  record.spawn = SpawnId(spawn);
-  record.autokilled = autokilled != 0;
+  engine::Loader from(text);
+  ProcessRecord::each_field(from, record);
+  if (!from.is_good()) return std::nullopt;
   return record;
 }
 

@@ -25,6 +25,9 @@ struct ProcessRecord {
   std::string handle;       ///< pidfs file handle, or empty
   pid_t pid = 0;
   std::uint64_t start_ticks = 0;  ///< with `pid`: who it is, where there are no handles
+
+  template <typename Archive, typename Self>
+  static void each_field(Archive& a, Self& self);
 };
 
 /// The entry that names the descriptors of a daemon that executes itself anew.

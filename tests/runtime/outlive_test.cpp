@@ -220,6 +220,17 @@ TEST_F(OutliveTest, AUnitStaysBoundToAProcessOfAnotherAndEndsWithIt) {
   wait_for("a.service", ActiveState::inactive);
 }
 
+TEST_F(OutliveTest, TheEnvironmentBlockComesBackLineForLine) {
+  start_manager();
+  ASSERT_TRUE(manager_->set_environment({"ONE=a=b", "TWO=first\nsecond"}));
+  lose_manager();
+  start_manager();
+  const auto block = manager_->environment();
+  for (const char* line : {"ONE=a=b", "TWO=first\nsecond"}) {
+    EXPECT_NE(std::ranges::find(block, line), block.end()) << line;
+  }
+}
+
 TEST_F(OutliveTest, TheNewsThatWeAreReadyWaitsForRoom) {
   const std::string path = directory_.path("parent");
   const auto parent = sys::make_socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK);

@@ -48,6 +48,19 @@ TEST_F(RecordTest, AUnitThatWasNeverTouchedHasNone) {
   EXPECT_TRUE(records().empty());
 }
 
+TEST_F(RecordTest, ALongListComesBackWhole) {
+  std::vector<std::string> many;
+  for (int i = 0; i < 5000; ++i) many.push_back("line\n" + std::to_string(i));
+  const auto each = [](auto& archive, auto& text) { archive.text("text", text); };
+  Saver to;
+  to.list("many", many, each);
+  Loader from(to.take());
+  std::vector<std::string> again;
+  from.list("many", again, each);
+  EXPECT_TRUE(from.is_good());
+  EXPECT_EQ(again, many);
+}
+
 TEST_F(RecordTest, ARunningServiceGoesOnAndIsNotStartedAgain) {
   add({SpecBuilder("a.service").with(Dependency::Wants, "b.target"), SpecBuilder("b.target")});
   start("a.service");
