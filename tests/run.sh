@@ -2,7 +2,7 @@
 # Installs what is missing, builds, and runs the whole suite through ctest.
 #   sh tests/run.sh              the suite, built Release
 #   sh tests/run.sh --vm         the same, and what a virtual machine with the patched Linux 6.1 can prove
-#   sh tests/run.sh --all        the suite, after the format check, clang-tidy and the suite under ASan+UBSan
+#   sh tests/run.sh --all        the same, after the format check, clang-tidy and the suite under ASan+UBSan
 #   sh tests/run.sh --tidy       clang-tidy, then the suite
 #   sh tests/run.sh --tsan       what has threads under TSan, then the suite
 #   sh tests/run.sh -- -R NAME   anything after -- goes to ctest
@@ -11,7 +11,7 @@ set -eu
 usage() {
   cat <<'EOF'
 Usage: sh tests/run.sh [--all] [--vm] [--tidy] [--tsan] [--no-install] [--jobs N] [-- CTEST-ARGUMENT...]
-  --all         first check the format, run clang-tidy, and run the suite under ASan and UBSan
+  --all         first check the format, run clang-tidy, and run the suite under ASan and UBSan; and --vm
   --vm          build the patched Linux 6.1 as well, boot it under QEMU, and run what it can prove
   --tidy        first run clang-tidy
   --tsan        first run what has threads under TSan
@@ -29,7 +29,7 @@ install=yes
 jobs=$(nproc)
 while [ $# -gt 0 ]; do
   case "$1" in
-    --all) all=yes ;;
+    --all) all=yes vm=yes ;;
     --vm) vm=yes ;;
     --tidy) tidy=yes ;;
     --tsan) tsan=yes ;;
@@ -43,26 +43,30 @@ while [ $# -gt 0 ]; do
 done
 
 begun=$(date +%s)
-step() { printf '\n== %s (after %s s)\n' "$*" "$(($(date +%s) - begun))"; }
+clock=$(mktemp)
+# What a step took of the processors tells more than the clock where others are at work as well.
+step() { # name
+  times > "$clock"
+  printf '\n== %s (after %s s, %s s of processor time)\n' "$*" "$(($(date +%s) - begun))" \
+    "$(awk 'NR == 2 { gsub("s", ""); for (i = 1; i <= 2; i++) { split($i, t, "m"); sum += t[1] * 60 + t[2] } printf "%d", sum }' "$clock")"
+}
 
 if [ -n "$install" ]; then
   step "packages"
   sh packaging/dependencies.sh build test services demo ${all:+lint} ${tidy:+lint} ${vm:+vm}
 fi
 
-# The kernel takes what CPU the rest leaves; it is waited for where it is wanted.
+# The kernel takes what CPU the rest leaves; it is waited for where it is wanted. A session of its own is easily ended,
+# and counts as one for the scheduler: it has to be nice as a whole.
 beside=
-trap '[ -z "$beside" ] || kill -- "-$beside" 2> /dev/null || true' EXIT
+trap 'rm -f "$clock"; [ -z "$beside" ] || kill -- "-$beside" 2> /dev/null || true' EXIT
 if [ -n "$vm" ]; then
   mkdir -p build
-  setsid bash packaging/kernel/build.sh --nice 19 --jobs "$jobs" > build/kernel.log 2>&1 &
+  # shellcheck disable=SC2016  # for the shell that is started
+  setsid sh -c 'echo 19 2> /dev/null > /proc/self/autogroup; exec bash packaging/kernel/build.sh --nice 19 --jobs "$1"' \
+    kernel "$jobs" > build/kernel.log 2>&1 &
   beside=$!
 fi
-finish() { # log
-  wait "$beside" || { cat "$1"; beside=; exit 1; }
-  beside=
-  cat "$1"
-}
 
 # Objects of another checkout serve as well, whatever its folder is called.
 CCACHE_BASEDIR=$(pwd)
@@ -107,18 +111,15 @@ if [ -n "$tsan" ]; then
 fi
 build release
 
-# One processor is enough for the virtual machine, the suite has the other.
+# The virtual machine is a test among the others, the first to begin: it has one processor, they have the other.
 if [ -n "$vm" ]; then
   step "kernel"
-  finish build/kernel.log
-  setsid sh tests/vm/suite.sh --short --build build/release > build/vm.log 2>&1 &
-  beside=$!
+  wait "$beside" || { beside=; cat build/kernel.log; exit 1; }
+  beside=
+  tail -n 1 build/kernel.log
+  step "suite and virtual machine"
+  ctest --preset release -j "$((jobs + 1))" "$@"
+else
+  step "suite"
+  ctest --preset release -j "$jobs" -LE '^vm$' "$@"
 fi
-step "suite"
-status=0
-ctest --preset release -j "$jobs" -LE '^vm$' "$@" || status=$?
-if [ -n "$vm" ]; then
-  step "virtual machine"
-  finish build/vm.log
-fi
-exit $status

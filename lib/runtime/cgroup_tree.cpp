@@ -83,6 +83,7 @@ void CgroupTree::open(bool goes_on) {
   inotify_watch_ = *std::move(watch);
   base_is_ours_ = base.path != *own;
   base_ = *std::move(group);
+  if (auto controllers = base_.read("cgroup.controllers")) controllers_ = *std::move(controllers);
   if (!goes_on) kill_marked(base_);
 }
 
@@ -125,6 +126,7 @@ Result<sys::CgroupDir> CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spe
   if (auto left = sys::CgroupDir::open(*mount_, full_path(group))) {
     group.killed = !left->remove();  // of an earlier daemon; what still lives there keeps it
   }
+  if (!controllers_.empty()) prepare_parents(group.path, spec);
   auto directory = sys::CgroupDir::create(*mount_, full_path(group));
   if (!directory) return std::move(directory).error().within("Cannot make the control group");
   PIDWARD_TRY(group.id, directory->id());
@@ -149,6 +151,7 @@ Result<sys::CgroupDir> CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spe
   by_id_[group.id] = unit;
   by_path_[group.path] = unit;
   group.known_empty = !group.killed;
+  write_limits(*directory, group.path, !group.killed, spec);
   watch_memory(unit, group, *directory, spec);
   groups_.emplace(unit, std::move(group));
   return directory;
@@ -298,6 +301,7 @@ void CgroupTree::forget(UnitId unit) {
   };
   drop(by_id_, found->second.id);
   drop(by_path_, found->second.path);
+  limits_.erase(found->second.path);
   if (found->second.memory_watch >= 0) {
     ::inotify_rm_watch(inotify_.get(), found->second.memory_watch);
     watches_.erase(found->second.memory_watch);

@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "runtime/core.hpp"
+#include "runtime/resource_control.hpp"
 #include "sys/cgroup.hpp"
 
 namespace pidward::runtime {
@@ -72,6 +73,11 @@ class CgroupTree final : private DescriptorHandler {
   void note_joined(UnitId unit);
   /// The unit's group, opened; made and watched if it is not there.
   Result<sys::CgroupDir> ensure(UnitId unit, const unit::UnitSpec& spec);
+  /// Writes the limits of the unit, as its settings have become, to the group that it has. `unit`
+  /// may be a slice.
+  void apply_limits(UnitId unit, const unit::UnitSpec& spec);
+  /// Says which settings of a unit have no effect because there are no groups at all.
+  void deplore(const unit::UnitSpec& spec) const;
   [[nodiscard]] bool has(UnitId unit) const { return groups_.contains(unit); }
   /// The unit's group, opened. Errors: it has none, or somebody removed it.
   [[nodiscard]] Result<sys::CgroupDir> group(UnitId unit) const;
@@ -104,6 +110,18 @@ class CgroupTree final : private DescriptorHandler {
   void watch_memory(UnitId unit, Group& group, const sys::CgroupDir& directory,
                     const unit::UnitSpec& spec);
   bool try_remove(UnitId unit, Group& group);
+  /// What was written to a group, and is not what a new one has.
+  struct Limits {
+    std::uint64_t group = 0;  ///< the group's id
+    std::vector<std::pair<std::string_view, std::string>> written;
+  };
+  /// Makes the controllers that a unit below `path` needs available there, down from the base, and
+  /// writes the limits of the slices on the way.
+  void prepare_parents(const std::string& path, const unit::UnitSpec& spec);
+  void enable_controllers(const sys::CgroupDir& parent, const std::vector<std::string_view>& wanted,
+                          const unit::UnitSpec& spec);
+  void write_limits(const sys::CgroupDir& directory, const std::string& path, bool is_new,
+                    const unit::UnitSpec& spec);
   void kill_marked(const sys::CgroupDir& group);
   void forget(UnitId unit);
   [[nodiscard]] std::string full_path(const Group& group) const;
@@ -113,6 +131,8 @@ class CgroupTree final : private DescriptorHandler {
   sys::CgroupDir base_;
   bool base_is_ours_ = false;  ///< made by us, so removed by us
   std::string why_not_;
+  std::string controllers_;                         ///< of the base, as cgroup.controllers has them
+  std::unordered_map<std::string, Limits> limits_;  ///< by Group::path, slices included
   sys::Fd inotify_;
   Watch inotify_watch_;
   EmptyCallback on_empty_;

@@ -134,6 +134,9 @@ void Manager::Impl::reload(Reply<std::vector<unit::Diagnostic>> reply) {
       the_engine.reload(specs, now(), effects);
       return 0;
     });
+    for (const UnitId unit : engine.units()) {
+      if (const auto spec = engine.spec(unit)) groups.apply_limits(unit, *spec);
+    }
     observers.tell([](ManagerObserver& observer) {
       observer.reloading(false);
       observer.unit_files_changed();

@@ -150,6 +150,7 @@ void Manager::set_properties(const std::string& name, bool runtime, std::vector<
           impl.with_engine([&](engine::Engine& engine, engine::Effects& effects) {
             return engine.replace_settings(*read, now(), effects);
           });
+          impl.groups.apply_limits(unit, **read);
           reply(unit);
         });
   });

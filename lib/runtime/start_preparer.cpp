@@ -58,6 +58,8 @@ void StartPreparer::answer(UnitId unit, ConditionOutcome outcome) {
   if (event.conditions_ok && event.asserts_ok && runs_processes(*spec)) {
     if (groups_.is_available()) {
       if (auto made = groups_.ensure(unit, *spec); !made) event.error = std::move(made).error();
+    } else {
+      groups_.deplore(*spec);
     }
     event.leftovers = static_cast<std::uint32_t>(tree_.members(unit).size());
     if (spec->name.type() == unit::UnitType::scope && !event.error) {

@@ -155,6 +155,7 @@ constexpr auto kTraits = std::to_array<SyntaxTraits>({
     {Syntax::search_path, Shape::lines, by<detail::parse_search_path>, append<Texts>},
     {Syntax::input_text, Shape::lines, by<detail::parse_input_data>, merge_bytes},
     {Syntax::input_data, Shape::lines, by<detail::parse_input_data>, merge_bytes},
+    {Syntax::resource, Shape::text, by<detail::parse_resource>, nullptr},
     {Syntax::raw, Shape::lines, by<parse_raw>, merge_raw},
 });
 

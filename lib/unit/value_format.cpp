@@ -228,7 +228,7 @@ class Formatter {
 
 /// True when the readers replace specifiers in such a value.
 bool expands_specifiers(Syntax syntax) {
-  return syntax != Syntax::raw && syntax != Syntax::input_data;
+  return syntax != Syntax::raw && syntax != Syntax::resource && syntax != Syntax::input_data;
 }
 
 Result<std::string> file_line(const Row& row, const AssignmentText& line) {

@@ -63,6 +63,9 @@ Result<Value> parse_capabilities(std::string_view text, const ParseContext& cont
 Result<Value> parse_secure_bits(std::string_view text, const ParseContext& context);
 Result<Value> parse_cpu_set(const Row& row, std::string_view text);
 
+// value_resources.cpp
+Result<Value> parse_resource(const Row& row, std::string_view text);
+
 // value_listen.cpp
 Result<Value> parse_listen(const Row& row, std::string_view text, const ParseContext& context);
 

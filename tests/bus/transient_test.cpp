@@ -228,7 +228,7 @@ TEST_F(TransientUnits, TakeEveryKindOfValue) {
   EXPECT_EQ(all->number("LimitCORE"), UINT64_MAX);
   EXPECT_EQ(all->number("TimeoutStopUSec"), UINT64_MAX);
   EXPECT_EQ(all->number("CapabilityBoundingSet"), 3U);
-  EXPECT_NE(directory.read("run/transient/kinds.service").find("CPUQuota=25.00%"),
+  EXPECT_NE(directory.read("run/transient/kinds.service").find("CPUQuota=25%"),
             std::string::npos)
       << directory.read("run/transient/kinds.service");
   const auto listen = [](const char* type, const std::string& address) {

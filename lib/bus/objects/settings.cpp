@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "bus/objects/tables.hpp"
+#include "runtime/resource_control.hpp"
 
 namespace pidward::bus {
 namespace {
@@ -235,7 +236,10 @@ void write_value(Writer& out, const Row& row, const Value& value) {
     out.s(std::visit(AsText{row}, value));
   } else if (type.size() == 1 &&
              std::string_view("yqiuxt").find(type[0]) != std::string_view::npos) {
-    const auto number = std::visit(AsNumber(), value);
+    const auto number = row.syntax == Syntax::resource
+                            ? runtime::resource_number(row.id, std::get<std::string>(value),
+                                                       runtime::machine_size())
+                            : std::visit(AsNumber(), value);
     write_number(out, type, number.value_or(unset_number(row)));
   } else if (type == "as") {
     out.as(std::visit(AsStrings(), value));

@@ -50,6 +50,20 @@ std::string number_or_infinity(std::uint64_t number) {
   return number == kNoLimit ? "infinity" : fmt::format("{}", number);
 }
 
+/// Amounts and weights of resource control, as their directives write them; what is not set is no
+/// text.
+Result<Value> decode_resource(const Row& row, std::uint64_t number) {
+  const bool is_quota = row.id == unit::Directive::CPUQuota;
+  if (is_quota || row.id == unit::Directive::CPUWeight) {
+    if (number == kNoLimit) return Value(std::string());
+    if (is_quota) {
+      return parse_value(row, fmt::format("{}.{:02}%", number / 10000, number / 100 % 100));
+    }
+    return parse_value(row, number == 0 ? "idle" : fmt::format("{}", number));
+  }
+  return parse_value(row, number_or_infinity(number));
+}
+
 /// Numbers, written as the directive's text writes them and read by its own parser, which knows
 /// the range.
 Result<Value> decode_number(const Row& row, std::string_view type, Reader& in) {
@@ -60,6 +74,9 @@ Result<Value> decode_number(const Row& row, std::string_view type, Reader& in) {
   }
   if (row.syntax == Syntax::nanoseconds || row.syntax == Syntax::capabilities) {
     return Value(number->number);
+  }
+  if (row.syntax == Syntax::resource && !number->negative) {
+    return decode_resource(row, number->number);
   }
   if (row.syntax == Syntax::limit) {
     return Value(unit::ResourceLimit{number->number, number->number});
@@ -203,11 +220,6 @@ Value decode_text_pairs(std::string_view type, Reader& in) {
 /// Directives whose text nobody has judged yet: what the bus says, in the words of a unit file.
 Result<Value> decode_raw(const Row& row, std::string_view type, Reader& in) {
   if (type != row.bus_type) return wrong_type(row, type, row.bus_type);
-  if (row.id == unit::Directive::CPUQuota && type == "t") {
-    const std::uint64_t usec = in.t();
-    if (usec == kNoLimit) return Value(unit::RawText{});
-    return Value(unit::RawText{{fmt::format("{}.{:02}%", usec / 10000, usec / 100 % 100)}});
-  }
   if (type == "s") return Value(unit::RawText{{in.s()}});
   if (type == "as") return Value(unit::RawText{in.as()});
   if (type == "b") return Value(unit::RawText{{in.b() ? "yes" : "no"}});
