@@ -104,7 +104,7 @@ static void t_attributes_fixed(void)
 	EQUAL(inode(fd), inode(pidfd_open_(getpid(), 0)));
 }
 
-static void t_same_inode_fanotify(void)
+static void t_fanotify(void)
 {
 	int fan, fd;
 	char path[] = "/tmp/pidfs-test-XXXXXX", buffer[4096];
@@ -127,7 +127,7 @@ static void t_same_inode_fanotify(void)
 	record = (void *)(buffer + event->metadata_len);
 	EQUAL(record->type, FAN_EVENT_INFO_TYPE_PIDFD);
 	CHECK(record->pidfd >= 0);
-	EQUAL(inode(record->pidfd), inode(me));
+	EQUAL(inode(record->pidfd), inode(me)); /* its own, or the one of all */
 	EQUAL(fdinfo(record->pidfd, "Pid:"), getpid());
 	CHECK(pidfd_signal(record->pidfd, 0) == 0);
 }
@@ -138,11 +138,17 @@ static void t_anonymous(void)
 	pid_t pa = sleeper(&a), pb = sleeper(&b);
 	struct statfs fs;
 	struct info info;
+	struct handle h;
 
 	EQUAL(inode(a), inode(b));
 	CHECK(fstatfs(a, &fs) == 0);
 	EQUAL(fs.f_type, MAGIC_ANON);
 	FAILS(info_of(a, INFO_PID, &info), ENOTTY);
+	FAILS(handle_of(a, &h), EOPNOTSUPP);
+	h.bytes = sizeof(h.number);
+	h.type = 254;
+	h.number = (uint64_t)pa;
+	FAILS(open_handle(FD_PIDFS_ROOT_, &h, 0), EBADF);
 	end(pa, a);
 	end(pb, b);
 }
@@ -161,7 +167,7 @@ const struct test filesystem_tests[] = {
 	{"pidfds live on the right file system", t_file_system, 0, 0},
 	{"no mount, no look-up, no other way in", t_no_way_in, PIDFS, 0},
 	{"attributes cannot be changed, contents neither", t_attributes_fixed, PIDFS, 0},
-	{"same inode by fanotify", t_same_inode_fanotify, PIDFS | ROOT, 0},
+	{"fanotify's pidfds, on the same inode", t_fanotify, ROOT, 0},
 	{"without pidfs all share one anonymous inode", t_anonymous, ANON, 0},
 	{"without pidfs the new clone3 flags are unknown", t_flags_unknown, ANON, 0},
 	{0},

@@ -6,7 +6,7 @@
 static void t_same_inode(void)
 {
 	int fd, other, again, sock[2], got, up[2], ns, status;
-	pid_t pid = sleeper(&fd), pid2 = sleeper(&other), helper;
+	pid_t pid = sleeper(&fd), pid2 = sleeper(&other), helper, cloned;
 	struct stat a, b;
 	uint64_t number = inode(fd);
 
@@ -17,6 +17,17 @@ static void t_same_inode(void)
 	again = pidfd_open_(pid, 0);
 	EQUAL(inode(again), number);
 	EQUAL(inode(pidfd_open_(pid, O_NONBLOCK)), number);
+
+	/* clone() as well as clone3() */
+	cloned = clone(nothing, (char *)malloc(65536) + 65536, CLONE_PIDFD | SIGCHLD, NULL, &got);
+	CHECK(cloned > 0);
+	ns = pidfd_open_(cloned, 0);
+	EQUAL(inode(ns), inode(got));
+	CHECK(inode(got) != number && inode(got) != inode(other));
+	reap(cloned);
+	EQUAL(inode(ns), inode(got));
+	close(ns);
+	close(got);
 
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sock) == 0);
 	send_fd(sock[0], again);

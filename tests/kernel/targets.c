@@ -67,6 +67,51 @@ static void t_kill_changed_target(void)
 	}
 }
 
+/* Rights that exec gives do not take it out of reach; with no_new_privs it gives none. */
+static void t_kill_set_user_id(void)
+{
+	char copy[] = "/tmp/pidfs-test-XXXXXX", byte[65536];
+	char *argv[] = {copy, "--sleep", "1", NULL};
+	int from = open(self_path, O_RDONLY | O_CLOEXEC), to = mkstemp(copy);
+	struct statfs fs;
+	ssize_t n;
+
+	CHECK(from >= 0 && to >= 0);
+	while ((n = read(from, byte, sizeof(byte))) > 0)
+		EQUAL(write(to, byte, (size_t)n), n);
+	CHECK(fstatfs(to, &fs) == 0 && fchmod(to, 04755) == 0);
+	close(from);
+	close(to);
+	for (int nnp = 0; nnp < 2; nnp++) {
+		struct info info;
+		int fd, watch;
+		pid_t pid = clone3_(nnp ? BOUND : BOUND & ~NNP, 0, &fd);
+
+		CHECK(pid >= 0);
+		if (pid == 0) {
+			CHECK(setresuid(1000, 1000, 1000) == 0);
+			execv(copy, argv);
+			_exit(100);
+		}
+		watch = pidfd_open_(pid, 0);
+		for (int i = 0; i < 5000; i++) { /* until it is what it executed */
+			char path[64], name[PATH_MAX] = {0};
+
+			snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+			if (readlink(path, name, sizeof(name) - 1) > 0 && !strcmp(name, copy))
+				break;
+			usleep(1000);
+		}
+		LIVES(watch);
+		CHECK(info_of(watch, INFO_CREDS, &info) == 0);
+		EQUAL(info.ruid, 1000);
+		EQUAL(info.euid, nnp || (fs.f_flags & ST_NOSUID) ? 1000 : 0);
+		close(fd);
+		killed(watch);
+	}
+	unlink(copy);
+}
+
 static void t_kill_threads(void)
 {
 	for (int leader_gone = 0; leader_gone < 2; leader_gone++) {
@@ -329,6 +374,7 @@ static void t_kill_exec_race(void)
 
 const struct test targets_tests[] = {
 	{"autokill: whatever the target makes of itself", t_kill_changed_target, KILL, 0},
+	{"autokill: set-user-ID programs", t_kill_set_user_id, KILL | INFO | ROOT, 0},
 	{"autokill: threads, and a leader that is gone", t_kill_threads, KILL, 0},
 	{"autokill: ptrace", t_kill_traced, KILL, 0},
 	{"autokill: a zombie", t_kill_zombie, KILL, 0},
