@@ -65,7 +65,7 @@ class Authority : public OnTheBus {
           {.fd = sd_bus_get_fd(get()), .events = POLLIN, .revents = 0},
           {.fd = program.pidfd().get(), .events = POLLIN, .revents = 0},
       };
-      if (::poll(waits, 2, 60000) <= 0 || waits[1].revents != 0) return;
+      if (::poll(waits, 2, test::patience_ms()) <= 0 || waits[1].revents != 0) return;
     }
   }
 

@@ -62,7 +62,7 @@ class BusFixture : public DaemonFixture {
     }));
     const std::string job = ask(client, method, fill).text;
     while (!job.empty() && results.count(job) == 0) {
-      const auto came = client.process(std::chrono::milliseconds(60000));
+      const auto came = client.process(test::patience());
       if (!came || !*came) break;
     }
     client.unsubscribe();

@@ -34,7 +34,7 @@ class ProcessesOnTheBus : public BusFixture {
       const auto state = client.property(bus::unit_path(unit), bus::kUnitInterface, "ActiveState");
       if (!state) return false;
       if (state->text == "inactive" || state->text == "failed") break;
-      const auto came = client.process(std::chrono::milliseconds(60000));
+      const auto came = client.process(test::patience());
       if (!came || !*came) return false;
     }
     client.unsubscribe();
@@ -189,7 +189,7 @@ TEST_F(ProcessesOnTheBus, SaysWhenProcessesComeAndGo) {
   ASSERT_TRUE(
       client.manager("RestartUnit", [](Writer& out) { out.s("web.service").s("replace"); }));
   while (ended.empty() || seen.empty()) {
-    const auto came = client.process(std::chrono::milliseconds(60000));
+    const auto came = client.process(test::patience());
     ASSERT_TRUE(came && *came);
   }
   EXPECT_EQ(ended.count(process), 1U);

@@ -51,7 +51,7 @@ class SignalsOnTheBus : public DaemonFixture {
     EXPECT_TRUE(
         client.manager("StartUnit", [](Writer& out) { out.s("web.service").s("replace"); }));
     while (seen.empty() || seen.back() != "JobRemoved") {
-      const auto came = client.process(std::chrono::milliseconds(60000));
+      const auto came = client.process(test::patience());
       if (!came || !*came) break;
     }
     return seen;
@@ -87,7 +87,7 @@ TEST_F(SignalsOnTheBus, ReachEveryPrivateClient) {
   Client client = this->client();
   signals_of_start(client);
   while (removed == 0) {
-    const auto came = other.process(std::chrono::milliseconds(60000));
+    const auto came = other.process(test::patience());
     if (!came || !*came) break;
   }
   EXPECT_EQ(removed, 1U);
@@ -140,7 +140,7 @@ TEST_F(SignalsOnTheBus, GarbageEndsOneConnectionOnly) {
   const std::string garbage(5000, 'x');
   ASSERT_GT(::send(stranger.get(), garbage.data(), garbage.size(), MSG_NOSIGNAL), 0);
   pollfd gone{.fd = stranger.get(), .events = POLLIN, .revents = 0};
-  ASSERT_EQ(::poll(&gone, 1, 60000), 1);
+  ASSERT_EQ(::poll(&gone, 1, test::patience_ms()), 1);
   Client client = this->client();
   EXPECT_TRUE(client.manager("ListUnits"));
 }

@@ -126,7 +126,7 @@ class TransientUnits : public BusFixture {
     }));
     begin();
     while (!gone) {
-      const auto came = client.process(std::chrono::milliseconds(60000));
+      const auto came = client.process(test::patience());
       if (!came || !*came) break;
     }
     client.unsubscribe();
@@ -228,8 +228,7 @@ TEST_F(TransientUnits, TakeEveryKindOfValue) {
   EXPECT_EQ(all->number("LimitCORE"), UINT64_MAX);
   EXPECT_EQ(all->number("TimeoutStopUSec"), UINT64_MAX);
   EXPECT_EQ(all->number("CapabilityBoundingSet"), 3U);
-  EXPECT_NE(directory.read("run/transient/kinds.service").find("CPUQuota=25%"),
-            std::string::npos)
+  EXPECT_NE(directory.read("run/transient/kinds.service").find("CPUQuota=25%"), std::string::npos)
       << directory.read("run/transient/kinds.service");
   const auto listen = [](const char* type, const std::string& address) {
     return [=](Writer& out) {

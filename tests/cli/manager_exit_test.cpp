@@ -29,7 +29,7 @@ class ManagerExitTest : public DaemonFixture, public ::testing::WithParamInterfa
   }
   static bool ends(const sys::Pidfd& process) {
     pollfd waiting{.fd = process.get(), .events = POLLIN, .revents = 0};
-    return ::poll(&waiting, 1, 60000) == 1;
+    return ::poll(&waiting, 1, test::patience_ms()) == 1;
   }
   static bool lives(const sys::Pidfd& process) {
     const auto ended = process.has_ended();

@@ -37,7 +37,7 @@ class ProcessVerbs : public DaemonFixture {
       const auto state = client.property(bus::unit_path(name), bus::kUnitInterface, "ActiveState");
       ASSERT_TRUE(state) << state.error().to_string();
       if (state->text == wanted) return;
-      const auto came = client.process(std::chrono::milliseconds(60000));
+      const auto came = client.process(test::patience());
       ASSERT_TRUE(came && *came) << name << " is " << state->text;
     }
   }
@@ -94,7 +94,7 @@ TEST_F(ProcessVerbs, AHeldCommandDiesWithItsHolder) {
   EXPECT_TRUE(holder->signal(SIGKILL));
   holder->wait();
   pollfd end{.fd = process->get(), .events = POLLIN, .revents = 0};
-  EXPECT_EQ(::poll(&end, 1, 60000), 1);
+  EXPECT_EQ(::poll(&end, 1, test::patience_ms()), 1);
 }
 
 TEST_F(ProcessVerbs, AHeldCommandDiesWithItsHolderHoweverThatEnds) {

@@ -31,7 +31,7 @@ class Triggers : public DaemonFixture {
     std::string text;
     while (text.size() < length) {
       pollfd wait{words_.get(), POLLIN, 0};
-      if (::poll(&wait, 1, 60000) <= 0) break;
+      if (::poll(&wait, 1, test::patience_ms()) <= 0) break;
       char buffer[256];
       const ssize_t got = ::read(words_.get(), buffer, sizeof buffer);
       if (got > 0) text.append(buffer, static_cast<std::size_t>(got));

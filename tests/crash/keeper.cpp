@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/patience.hpp"
 #include "sys/clone.hpp"
 #include "sys/peer.hpp"
 #include "sys/reaper.hpp"
@@ -24,7 +25,7 @@ namespace pidward::test {
 namespace {
 
 constexpr int kFirstPassed = 3;
-constexpr int kReadyPatience = 60000;
+const int kReadyPatience = test::patience_ms();
 constexpr int kSyscallStop = SIGTRAP | 0x80;
 
 struct Launch {

@@ -9,6 +9,7 @@
 #include <termios.h>
 
 #include "exec/fixture.hpp"
+#include "support/patience.hpp"
 
 namespace pidward::exec {
 namespace {
@@ -65,7 +66,7 @@ class TerminalTest : public ExecTest {
     std::string text;
     while (text.find('\n') == std::string::npos) {
       pollfd waiting{terminal_.get(), POLLIN, 0};
-      if (::poll(&waiting, 1, 60000) != 1) break;
+      if (::poll(&waiting, 1, test::patience_ms()) != 1) break;
       const auto more = sys::read_some(terminal_.get(), 256);
       if (!more || more->empty()) break;
       text += *more;

@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "support/patience.hpp"
 #include "support/temporary_directory.hpp"
 #include "sys/clone.hpp"
 
@@ -88,7 +89,7 @@ class ContainerTest : public testing::Test {
   int stop() {
     EXPECT_TRUE(init_.send_signal(SIGTERM));
     pollfd wait{init_.get(), POLLIN, 0};
-    EXPECT_EQ(::poll(&wait, 1, 60000), 1);
+    EXPECT_EQ(::poll(&wait, 1, test::patience_ms()), 1);
     const auto end = init_.reap();
     init_ = sys::Pidfd();
     return end && *end && (*end)->status.kind == ExitStatus::Kind::exited ? (*end)->status.code
@@ -98,7 +99,7 @@ class ContainerTest : public testing::Test {
     if (!init_) return;
     static_cast<void>(init_.send_signal(SIGKILL));
     pollfd wait{init_.get(), POLLIN, 0};
-    ::poll(&wait, 1, 60000);
+    ::poll(&wait, 1, test::patience_ms());
     static_cast<void>(init_.reap());
   }
 

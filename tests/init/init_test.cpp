@@ -17,6 +17,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "support/patience.hpp"
 #include "support/temporary_directory.hpp"
 #include "sys/clone.hpp"
 
@@ -81,7 +82,7 @@ class InitTest : public testing::Test {
     std::size_t end = text_.find('\n');
     while (end == std::string::npos) {
       pollfd wait{out_.get(), POLLIN, 0};
-      if (::poll(&wait, 1, 60000) <= 0) return "nothing came";
+      if (::poll(&wait, 1, test::patience_ms()) <= 0) return "nothing came";
       char bytes[512];
       const ssize_t length = ::read(out_.get(), bytes, sizeof bytes);
       if (length <= 0) return text_;
@@ -97,7 +98,7 @@ class InitTest : public testing::Test {
   int exit_code() {
     if (!init_.pidfd) return -1000;
     pollfd wait{init_.pidfd.get(), POLLIN, 0};
-    if (::poll(&wait, 1, 60000) <= 0) return -1001;
+    if (::poll(&wait, 1, test::patience_ms()) <= 0) return -1001;
     const auto end = init_.pidfd.reap();
     init_.pidfd = sys::Pidfd();
     if (!end || !*end) return -1002;

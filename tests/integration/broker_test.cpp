@@ -84,7 +84,7 @@ class Broker {
                      "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',"
                      "arg0='org.pidward1'",
                      nullptr, nullptr);
-    const auto deadline = std::chrono::steady_clock::now() + test::Daemon::kPatience;
+    const auto deadline = std::chrono::steady_clock::now() + test::patience();
     while (std::chrono::steady_clock::now() < deadline) {
       sd_bus_creds* owner = nullptr;
       const int asked =

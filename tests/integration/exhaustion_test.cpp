@@ -50,7 +50,7 @@ TEST(Exhaustion, ClientsThatStayDoNotTakeWhatControlNeeds) {
   std::vector<sys::Fd> connections;
   for (int i = 0; i < 128; ++i) connections.push_back(supervisor.connect());
   pollfd refused{.fd = connections.back().get(), .events = POLLIN, .revents = 0};
-  ASSERT_EQ(::poll(&refused, 1, static_cast<int>(Daemon::kPatience.count())), 1);
+  ASSERT_EQ(::poll(&refused, 1, test::patience_ms()), 1);
   EXPECT_NE(refused.revents & POLLHUP, 0);
   // Who is in is served, down to control groups and pidfds.
   ASSERT_TRUE(client.manager("ListUnits"));
@@ -60,7 +60,7 @@ TEST(Exhaustion, ClientsThatStayDoNotTakeWhatControlNeeds) {
   }));
   ASSERT_TRUE(client.manager("StopUnit", [](bus::Writer& out) { out.s("one.service").s("fail"); }));
   while (!stopped) {
-    const auto came = client.process(Daemon::kPatience);
+    const auto came = client.process(test::patience());
     ASSERT_TRUE(came && *came);
   }
   const auto state =

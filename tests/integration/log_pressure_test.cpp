@@ -42,7 +42,7 @@ TEST(LogPressure, AFloodFromOneServiceStaysWithinItsBoundAndSlowsNobody) {
   supervisor.write_unit("quiet@.service",
                         std::string(kUnit) + "Type=oneshot\nExecStart=/bin/echo needle %i\n");
   ASSERT_EQ(supervisor.ctl({"start", "flood"}).exit_code, 0);
-  const auto deadline = std::chrono::steady_clock::now() + test::Daemon::kPatience;
+  const auto deadline = std::chrono::steady_clock::now() + test::patience();
   const auto in_time = [&] { return std::chrono::steady_clock::now() < deadline; };
   // Until the oldest file has been dropped, somebody else says something all the while.
   int round = 0;
@@ -108,7 +108,7 @@ TEST(LogPressure, AFullDiskCostsLinesAndNoService) {
   supervisor.write_unit("after.service",
                         std::string(kUnit) + "Type=oneshot\nExecStart=/bin/echo room again\n");
   ASSERT_EQ(supervisor.ctl({"start", "after"}).exit_code, 0);
-  const auto deadline = std::chrono::steady_clock::now() + test::Daemon::kPatience;
+  const auto deadline = std::chrono::steady_clock::now() + test::patience();
   std::string log;
   while (log.find("room again") == std::string::npos &&
          std::chrono::steady_clock::now() < deadline) {

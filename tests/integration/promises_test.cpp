@@ -43,7 +43,7 @@ class Trace {
     while (directory_.read("trace.said").find("attached") == std::string::npos) {
       pollfd waits[2] = {{.fd = changes.get(), .events = POLLIN, .revents = 0},
                          {.fd = strace_->pidfd().get(), .events = POLLIN, .revents = 0}};
-      ::poll(waits, 2, static_cast<int>(test::Daemon::kPatience.count()));
+      ::poll(waits, 2, test::patience_ms());
       if (waits[0].revents == 0) {
         ADD_FAILURE() << "strace does not attach: " << directory_.read("trace.said");
         return;
@@ -179,12 +179,12 @@ TEST(Promises, AnIdleDaemonWaitsForEventsAlone) {
   // One timer may be left, the one that drops units nobody needs: until it has gone off.
   const Waiting daemon(supervisor.pid());
   for (auto left = daemon.next_timer(); left; left = daemon.next_timer()) {
-    ASSERT_LT(*left, test::Daemon::kPatience);
+    ASSERT_LT(*left, test::patience());
     pollfd ended{.fd = supervisor.process().pidfd().get(), .events = POLLIN, .revents = 0};
     ASSERT_EQ(::poll(&ended, 1, static_cast<int>(left->count())), 0);
   }
   // No timer is armed and every thread waits without end: nothing of its own can wake it.
-  const auto deadline = std::chrono::steady_clock::now() + test::Daemon::kPatience;
+  const auto deadline = std::chrono::steady_clock::now() + test::patience();
   while (!daemon.not_waiting().empty() && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::yield();
   }

@@ -106,6 +106,7 @@ extern unsigned have;
 extern unsigned kernel_version; /* major * 1000 + minor */
 extern unsigned count_processes; /* of the test that PIDs wrap in */
 extern unsigned stress_seconds;
+extern unsigned patience; /* how many times as long as usual anything may take */
 extern char self_path[PATH_MAX]; /* this program */
 
 /* --- tests ------------------------------------------------------------------------------------ */
@@ -205,7 +206,7 @@ void *note_tid(void *arg); /* in thread_tid, and stays */
 
 uint64_t inode(int fd);
 bool readable(int fd, int milliseconds);
-#define LONG_WAIT 20000
+#define LONG_WAIT (20000 * (int)patience)
 #define DIES(pidfd) CHECK(readable(pidfd, LONG_WAIT))
 #define LIVES(pidfd) CHECK(!readable(pidfd, 60))
 

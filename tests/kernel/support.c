@@ -5,6 +5,7 @@
 unsigned have;
 unsigned kernel_version;
 unsigned count_processes = 200000;
+unsigned patience = 1;
 char self_path[PATH_MAX];
 
 void fail(const char *file, int line, int error, const char *format, ...)
@@ -288,7 +289,7 @@ void expect_no_child(pid_t pid)
 {
 	FAILS(waitpid(pid, NULL, __WALL), ECHILD);
 	EQUAL(sigchld, 0);
-	for (int i = 0; i < 5000 && kill(pid, 0) == 0; i++)
+	for (unsigned i = 0; i < 5000 * patience && kill(pid, 0) == 0; i++)
 		usleep(1000);
 	FAILS(kill(pid, 0), ESRCH);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "process/process_table.hpp"
+#include "support/patience.hpp"
 #include "sys/cgroup.hpp"
 #include "sys/faulty_kernel.hpp"
 #include "sys/live_child.hpp"
@@ -89,7 +90,7 @@ TEST_P(OneStateTest, EveryWayInLeadsToTheSameEntry) {
 
   // The sender of a notification.
   pollfd waiting{notify->first.get(), POLLIN, 0};
-  ASSERT_EQ(::poll(&waiting, 1, 60000), 1);
+  ASSERT_EQ(::poll(&waiting, 1, test::patience_ms()), 1);
   auto said = sys::receive_message(notify->first.get(), 64);
   ASSERT_TRUE(said && *said && (*said)->sender);
   expect_same(table_.open(*std::move((*said)->sender)), "a sender");

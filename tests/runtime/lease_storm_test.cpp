@@ -18,6 +18,7 @@
 
 #include "hard_tree.hpp"
 #include "manager_fixture.hpp"
+#include "support/patience.hpp"
 #include "support/tiers.hpp"
 #include "sys/live_child.hpp"
 #include "sys/peer.hpp"
@@ -37,7 +38,7 @@ int sleep_for_ever() {
 
 std::optional<sys::Message> receive(int socket) {
   pollfd waiting{socket, POLLIN, 0};
-  while (::poll(&waiting, 1, 60000) < 0 && errno == EINTR) {
+  while (::poll(&waiting, 1, test::patience_ms()) < 0 && errno == EINTR) {
   }
   auto message = sys::receive_message(socket, 16);
   if (!message || !*message || (*message)->bytes.empty()) return std::nullopt;

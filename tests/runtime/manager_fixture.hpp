@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "runtime/manager.hpp"
+#include "support/patience.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace pidward::runtime {
@@ -54,7 +55,7 @@ class ManagerTest : public testing::Test {
 
   /// Runs the loop until `done`; gives up, and fails, after a time no machine needs.
   void run_until(const std::function<bool()>& done) {
-    boost::asio::steady_timer limit(io_, std::chrono::seconds(60));
+    boost::asio::steady_timer limit(io_, test::patience());
     bool late = false;
     limit.async_wait([&](const boost::system::error_code& error) { late = late || !error; });
     // What happens outside the loop, such as a shell's forks, is asked for again and again.

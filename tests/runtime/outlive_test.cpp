@@ -11,6 +11,7 @@
 #include "manager_fixture.hpp"
 #include "runtime/socket_address.hpp"
 #include "runtime/state_file.hpp"
+#include "support/patience.hpp"
 #include "sys/live_child.hpp"
 #include "sys/peer.hpp"
 
@@ -70,7 +71,7 @@ TEST_F(OutliveTest, AServiceThatEndedMeanwhileIsTreatedAsItsRestartSays) {
   for (const sys::Pidfd& main : mains) {
     ASSERT_TRUE(main.send_signal(SIGKILL));
     pollfd wait{main.get(), POLLIN, 0};
-    ASSERT_EQ(::poll(&wait, 1, 60000), 1);
+    ASSERT_EQ(::poll(&wait, 1, test::patience_ms()), 1);
     // Somebody else, its new parent, collects it.
     ASSERT_TRUE(main.reap());
   }
@@ -160,7 +161,7 @@ TEST_F(OutliveTest, WhatIsLeftOfATreeIsNotTakenForNothing) {
   lose_manager();
   ASSERT_TRUE(gone->send_signal(SIGKILL));
   pollfd wait{gone->get(), POLLIN, 0};
-  ASSERT_EQ(::poll(&wait, 1, 60000), 1);
+  ASSERT_EQ(::poll(&wait, 1, test::patience_ms()), 1);
   ASSERT_TRUE(gone->reap());
   take_over();
   run_until([&] {

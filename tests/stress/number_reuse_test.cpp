@@ -88,7 +88,7 @@ class Rounds {
   }
   std::string finish(const std::string& job) {
     while (!job.empty() && results_.count(job) == 0) {
-      const auto came = client_->process(Daemon::kPatience);
+      const auto came = client_->process(test::patience());
       if (!came || !*came) break;
     }
     const std::string result = results_[job];

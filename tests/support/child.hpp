@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "support/patience.hpp"
 #include "sys/clone.hpp"
 
 namespace pidward::test {
@@ -37,7 +38,7 @@ class Program {
   [[nodiscard]] int pid() const { return pid_; }
   Status signal(int number) const { return pidfd_.send_signal(number); }
   /// Waits for its end, at most so long; nothing if it still runs then.
-  std::optional<ExitStatus> wait(int milliseconds = 60000) {
+  std::optional<ExitStatus> wait(int milliseconds = patience_ms()) {
     if (status_) return status_;
     pollfd wait{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
     if (::poll(&wait, 1, milliseconds) <= 0) return std::nullopt;

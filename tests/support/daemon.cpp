@@ -49,7 +49,7 @@ std::string text_of(const bus::Data& value) {
 
 bool ends_in_time(const sys::Pidfd& process) {
   pollfd wait{.fd = process.get(), .events = POLLIN, .revents = 0};
-  return ::poll(&wait, 1, static_cast<int>(Daemon::kPatience.count())) == 1;
+  return ::poll(&wait, 1, test::patience_ms()) == 1;
 }
 
 Daemon::Daemon() {
@@ -124,7 +124,7 @@ bool Daemon::start(DaemonOptions options) {
 int Daemon::stop() {
   if (!daemon_) return -1;
   static_cast<void>(daemon_->signal(SIGTERM));
-  auto status = daemon_->wait(static_cast<int>(kPatience.count()));
+  auto status = daemon_->wait(patience_ms());
   if (!status) {
     ADD_FAILURE() << "the daemon did not end:\n" << output();
     static_cast<void>(daemon_->signal(SIGKILL));
@@ -166,7 +166,7 @@ CtlResult Daemon::ctl(const std::vector<std::string>& arguments, std::optional<u
   call.arguments.insert(call.arguments.end(), arguments.begin(), arguments.end());
   auto started = Program::start(call);
   if (!started) return {.err = started.error().to_string()};
-  const auto status = started->wait(static_cast<int>(2 * kPatience.count()));
+  const auto status = started->wait(2 * patience_ms());
   CtlResult result{.out = directory.read("ctl.out." + number),
                    .err = directory.read("ctl.err." + number)};
   std::filesystem::remove(call.out);
@@ -181,7 +181,7 @@ std::string Daemon::property(const std::string& unit, const std::string& name) c
 }
 
 bool Daemon::wait_until(const std::function<bool(bus::Client&)>& holds) const {
-  const auto deadline = steady_clock::now() + kPatience;
+  const auto deadline = steady_clock::now() + patience();
   bus::Client bus = client();
   if (!bus.subscribe([](sd_bus_message*) {})) return false;
   while (!holds(bus)) {
@@ -213,7 +213,7 @@ bool Daemon::wait_for_output(const std::string& text) const {
   ::inotify_add_watch(changes.get(), directory.path("daemon.err").c_str(), IN_MODIFY);
   while (output().find(text) == std::string::npos) {
     pollfd wait{.fd = changes.get(), .events = POLLIN, .revents = 0};
-    if (::poll(&wait, 1, static_cast<int>(kPatience.count())) != 1) return false;
+    if (::poll(&wait, 1, patience_ms()) != 1) return false;
     if (!sys::read_some(changes.get(), 4096)) return false;
   }
   return true;
@@ -240,7 +240,7 @@ bool Daemon::wait_until_ready(int notify) const {
   for (;;) {
     pollfd waits[2] = {{.fd = notify, .events = POLLIN, .revents = 0},
                        {.fd = daemon_->pidfd().get(), .events = POLLIN, .revents = 0}};
-    if (::poll(waits, 2, static_cast<int>(kPatience.count())) <= 0) return false;
+    if (::poll(waits, 2, patience_ms()) <= 0) return false;
     if ((waits[0].revents & POLLIN) == 0) return false;
     std::string message(4096, '\0');
     const ssize_t length = ::recv(notify, message.data(), message.size(), 0);

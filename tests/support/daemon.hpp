@@ -33,9 +33,6 @@ struct DaemonOptions {
 
 class Daemon {
  public:
-  /// How long anything may take before a test gives up.
-  static constexpr std::chrono::milliseconds kPatience{60000};
-
   Daemon();
   ~Daemon();
   Daemon(const Daemon&) = delete;

@@ -231,10 +231,10 @@ if [ -z "$cmd" ]; then
 	cmd=pidfs_test
 	case $kernel in
 	patched) cmd="pidfs_test --expect patched" ;;
-	debug) cmd="pidfs_test --expect patched --count 20000" ;;
+	debug) cmd="pidfs_test --expect patched --count 20000 --patience 20" ;;
 	off) cmd="pidfs_test --expect off" ;;
 	esac
-	[ -n "$stress" ] && cmd="pidfs_test --stress $stress"
+	[ -n "$stress" ] && cmd="pidfs_test --stress $stress --patience 20"
 elif [ -n "$stress" ]; then
 	die "--stress and --cmd exclude each other"
 fi

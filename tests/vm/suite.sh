@@ -68,7 +68,7 @@ fi
 # Software emulation is slow, checkers make it slower: the limit is for what hangs.
 limit=2400
 if [ "$kernel" = debug ]; then
-  limit=5400
+  limit=14400
   : "${smp:=2}"
 fi
 exec "$here/run.sh" --kernel "$kernel" --host --smp "${smp:-1}" --timeout $((limit + stress * 2)) \

@@ -63,7 +63,7 @@ class ServiceTest : public ::testing::Test {
   /// For services that say nothing when they are ready (Type=simple): asks until the client is
   /// served; there is no event to wait for.
   static void comes_to_answer(const std::string& script, const std::string& answer) {
-    const auto deadline = std::chrono::steady_clock::now() + test::Daemon::kPatience;
+    const auto deadline = std::chrono::steady_clock::now() + test::patience();
     while (!answers_now(script) && std::chrono::steady_clock::now() < deadline) {
     }
     answers(script, answer);
