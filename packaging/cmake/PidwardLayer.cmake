@@ -17,10 +17,11 @@ function(pidward_layer name)
   endif()
 endfunction()
 
-# pidward_test(NAME LAYERS layer... [LIBRARIES target...] [TIMEOUT s])
-# One GoogleTest program from the .cpp files of the current folder; every case is a ctest entry.
+# pidward_test(NAME LAYERS layer... [LIBRARIES target...] [TIMEOUT s] [PURE])
+# One GoogleTest program from the .cpp files of the current folder; every case is a ctest entry. Of PURE ones, which only
+# compute, the whole program is one under sanitizers, where hundreds of processes cost more than what they test.
 function(pidward_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "LAYERS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "PURE" "TIMEOUT" "LAYERS;LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
   if(NOT sources)
     return()
@@ -36,6 +37,11 @@ function(pidward_test name)
   endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
+  endif()
+  if(PIDWARD_SANITIZE AND ARG_PURE)
+    add_test(NAME ${name}.all COMMAND test_${name} --gtest_brief)
+    set_tests_properties(${name}.all PROPERTIES TIMEOUT 600 LABELS "${name}")
+    return()
   endif()
   include(GoogleTest)
   gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60

@@ -340,7 +340,10 @@ bad="$bad|Oops|general protection fault|Kernel panic|KASAN|UBSAN|ODEBUG"
 bad="$bad|(inconsistent|possible) .*lock|Call Trace|refcount_t|list_(add|del) corruption"
 bad="$bad|kmemleak: [0-9]+ new suspected|rcu: INFO|Bad page|cut here"
 bad="$bad|run.sh-guest: (tainted|leak)"
-if grep -nE "$bad" "$work/console.log" >"$work/complaints"; then
+# When a limit of memory is reached the kernel says so with a back-trace, and that is none of its complaints.
+awk '/invoked oom-killer/ { told = 1 } told && /Call Trace:/ { told = 0; $0 = "" } { print }' \
+	"$work/console.log" >"$work/console.read"
+if grep -nE "$bad" "$work/console.read" >"$work/complaints"; then
 	say "the kernel complained:"
 	first=$(head -n 1 "$work/complaints" | cut -d: -f1)
 	tail -n "+$((first > 3 ? first - 3 : 1))" "$work/console.log" | head -n 120 >&2
