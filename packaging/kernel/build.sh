@@ -131,7 +131,6 @@ done <"$here/series"
 
 mkdir -p "$cache"
 exec 9>"$cache/lock"
-flock 9
 
 # A name for what goes into the tree.
 tree_key() { # tree_key PATCH...
@@ -228,6 +227,11 @@ compile() { # compile TREE OBJECTS
 		run make -s -C "$1" O="$2" -j"$jobs" bzImage </dev/null >&2 || die "the build failed"
 }
 
+# What is there already is there for everybody, also while another kernel is built.
+is_current() { # is_current IMAGE KEY
+	[ -f "$1" ] && [ "$(cat "$1.key" 2>/dev/null)" = "$2" ]
+}
+
 build() { # build VARIANT
 	local out=$cache/build-$1 image=$cache/bzImage-$1 key fragments begin
 	case $1 in
@@ -242,7 +246,8 @@ build() { # build VARIANT
 		done
 		gcc --version
 	} | sha256sum)
-	if [ ! -f "$image" ] || [ "$(cat "$image.key" 2>/dev/null)" != "$key" ]; then
+	is_current "$image" "$key" || flock 9
+	if ! is_current "$image" "$key"; then
 		begin=$(date +%s)
 		prepare "$cache/linux"
 		if [ "$(cat "$out/.pidward-config" 2>/dev/null)" != "$key" ]; then
@@ -251,9 +256,11 @@ build() { # build VARIANT
 		fi
 		say "building the $1 kernel"
 		compile "$cache/linux" "$out"
-		cp "$out/arch/x86/boot/bzImage" "$image"
+		cp "$out/arch/x86/boot/bzImage" "$image.new"
+		mv "$image.new" "$image"
 		echo "$key" >"$image.key"
 		say "built $image in $(($(date +%s) - begin)) s"
+		flock -u 9
 	fi
 	if [ $print = yes ]; then
 		echo "$image"
@@ -324,6 +331,7 @@ check() {
 	return $rc
 }
 
+[ $mode = build ] || flock 9
 case $mode in
 each) each ;;
 deb) deb ;;
