@@ -44,6 +44,8 @@ done
 
 begun=$(date +%s)
 clock=$(mktemp)
+beside=
+trap 'rm -f "$clock"; [ -z "$beside" ] || kill -- "-$beside" 2> /dev/null || true' EXIT
 # What a step took of the processors tells more than the clock where others are at work as well.
 step() { # name
   times > "$clock"
@@ -58,8 +60,6 @@ fi
 
 # The kernel takes what CPU the rest leaves; it is waited for where it is wanted. A session of its own is easily ended,
 # and counts as one for the scheduler: it has to be nice as a whole.
-beside=
-trap 'rm -f "$clock"; [ -z "$beside" ] || kill -- "-$beside" 2> /dev/null || true' EXIT
 if [ -n "$vm" ]; then
   mkdir -p build
   # shellcheck disable=SC2016  # for the shell that is started
@@ -82,11 +82,12 @@ build() { # preset [target...]
   cmake --build --preset "$preset" -j "$jobs" ${1:+--target "$@"} -- --quiet
 }
 
+# Of the tests at any moment, one or another waits for something.
 sanitized() { # preset ctest-argument...
   preset=$1
   shift
   step "suite under $preset"
-  ctest --preset "$preset" -j "$jobs" "$@" > "build/$preset/suite.log" 2>&1 ||
+  ctest --preset "$preset" -j "$((jobs + 1))" "$@" > "build/$preset/suite.log" 2>&1 ||
     { cat "build/$preset/suite.log"; exit 1; }
   grep 'tests passed' "build/$preset/suite.log"
 }
