@@ -81,7 +81,7 @@ TEST_F(WithControllers, LimitsAreInTheKernel) {
 TEST_F(WithControllers, WhoTakesTooMuchMemoryIsKilledAndThatIsTheResult) {
   service("glutton.service",
           std::string("MemoryMax=16M\nMemorySwapMax=0\nExecStart=") + kGlutton + "\n");
-  ctl({"start", "glutton"});
+  static_cast<void>(ctl({"start", "glutton"}));
   EXPECT_TRUE(supervisor_.reaches("glutton.service", "ActiveState", "failed"));
   EXPECT_EQ(supervisor_.property("glutton.service", "Result"), "oom-kill");
 }
@@ -156,7 +156,7 @@ TEST_F(WithControllers, LimitsOfASliceAreForAllInIt) {
   EXPECT_TRUE(slice.ends_with("/small.slice")) << slice;
   EXPECT_EQ(read_file(slice + "/memory.max"), "20971520\n");
   EXPECT_EQ(read_file(slice + "/cpu.weight"), "30\n");
-  ctl({"start", "glutton"});
+  static_cast<void>(ctl({"start", "glutton"}));
   EXPECT_TRUE(supervisor_.reaches("glutton.service", "ActiveState", "failed"));
   EXPECT_EQ(supervisor_.property("glutton.service", "Result"), "oom-kill");
   EXPECT_EQ(supervisor_.property("sleeper.service", "ActiveState"), "active");
