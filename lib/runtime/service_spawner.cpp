@@ -276,7 +276,7 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
       return;
     }
     group = *std::move(opened);
-    parts_.groups.delegate(group, *pending->request.spec, compiled.plan->owner());
+    CgroupTree::delegate(group, *pending->request.spec, compiled.plan->owner());
   }
   exec::ChildGroup where;
   if (group && parts_.groups.may_clone_into(effect.unit)) {
