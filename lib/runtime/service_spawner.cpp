@@ -1,5 +1,7 @@
 #include "runtime/service_spawner.hpp"
 
+#include <cerrno>
+
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/epoll.h>
@@ -289,7 +291,14 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
       compiled.plan->is_autokilled() ? process::Collected::by_kernel : process::Collected::by_us;
   auto child = spawner_.spawn(std::move(compiled.plan), std::move(where), true);
   if (!child) {
-    fail(effect, exec::ExitCode::none, std::move(child).error().within("Cannot make a process"));
+    Error error = std::move(child).error().within("Cannot make a process");
+    if (error.sys_errno() == EAGAIN) {
+      fail(effect, exec::ExitCode::none,
+           std::move(error).advise("No more are allowed: raise TasksMax= of the unit pidward runs "
+                                   "as, LimitNPROC= of its user, or kernel.pid_max"));
+      return;
+    }
+    fail(effect, exec::ExitCode::none, std::move(error));
     return;
   }
   const int pid = child->pid();
