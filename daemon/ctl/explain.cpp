@@ -10,6 +10,7 @@
 #include "bus/object_path.hpp"
 #include "ctl/verbs.hpp"
 #include "runtime/log_reader.hpp"
+#include "unit/syntax/words.hpp"
 #include "unit/value_names.hpp"
 
 namespace pidward::ctl {
@@ -29,8 +30,11 @@ std::string_view result_sentence(const std::string& result) {
   return {};
 }
 
-/// The command that ended badly last: "ExecStartPre=/bin/false".
+/// The command that ended badly first, since what ends after it may have been ended for its sake:
+/// "ExecStartPre=/bin/false".
 std::string failing_step(const bus::Properties& all) {
+  std::string step;
+  std::uint64_t ended = UINT64_MAX;
   for (const char* list : {"ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost",
                            "ExecReload", "ExecStop", "ExecStopPost"}) {
     for (const bus::Data& command : all.data(list).items) {
@@ -39,14 +43,16 @@ std::string failing_step(const bus::Properties& all) {
       const std::int64_t status = command.items[9].integer();
       const bool bad =
           code == CLD_KILLED || code == CLD_DUMPED || (code == CLD_EXITED && status != 0);
-      if (!bad) continue;
+      const std::uint64_t when = command.items[6].number;
+      if (!bad || when >= ended) continue;
+      ended = when;
       std::string line;
       for (const std::string& word : command.items[1].strings())
         line += (line.empty() ? "" : " ") + word;
-      return fmt::format("{}={} ({})", list, line, exit_text(code, status));
+      step = fmt::format("{}={} ({})", list, line, exit_text(code, status));
     }
   }
-  return {};
+  return step;
 }
 
 /// The logger is another process: gives it a moment to write what the service said up to the unit's
@@ -77,6 +83,33 @@ std::string exit_text(std::uint64_t code, std::int64_t status) {
   return "code=unknown";
 }
 
+std::string printable(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const std::size_t length = byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
+    const std::string_view letter = text.substr(i, length);
+    const bool is_control = letter.size() == 1 && (byte < 0x20 || byte == 0x7F) && byte != '\t';
+    // U+0080 to U+009F are control characters too.
+    const bool is_high_control =
+        byte == 0xC2 && letter.size() == 2 && static_cast<unsigned char>(letter[1]) < 0xA0;
+    if (is_control || is_high_control || !unit::is_utf8(letter)) {
+      out += fmt::format("\\x{:02x}", byte);
+      ++i;
+    } else {
+      out += letter;
+      i += letter.size();
+    }
+  }
+  return out;
+}
+
+std::string tries_text(std::uint64_t left) {
+  if (left == UINT32_MAX) return "there is no limit on tries";
+  if (left == 1) return "1 try is left before the start limit";
+  return fmt::format("{} tries are left before the start limit", left);
+}
+
 void print_diagnostics(const bus::Data& diagnostics, Told told) {
   for (const bus::Data& row : diagnostics.items) {
     const bool problem = row.items[0].text == "error" || row.items[0].text == "warning";
@@ -101,7 +134,7 @@ void print_log_tail(Session& session, const std::string& unit, unsigned lines,
   }
   for (const runtime::LogLine& line : *tail) {
     fmt::print(out, "{}{} {}[{}]: {}\n", indent, runtime::format_wall_time(line.time), line.source,
-               line.pid, line.text);
+               line.pid, printable(line.text));
   }
 }
 
@@ -120,11 +153,10 @@ void explain_failure(Session& session, const std::string& unit) {
   const std::string step = failing_step(*all);
   if (!step.empty()) fmt::print(stderr, "  Step: {}\n", step);
   if (!all->text("StatusText").empty()) {
-    fmt::print(stderr, "  Status: \"{}\"\n", all->text("StatusText"));
+    fmt::print(stderr, "  Status: \"{}\"\n", printable(all->text("StatusText")));
   }
   if (all->text("SubState") == "auto-restart") {
-    fmt::print(stderr, "  It is started again: {} tries are left before the start limit.\n",
-               all->number("StartTriesLeft"));
+    fmt::print(stderr, "  It is started again: {}.\n", tries_text(all->number("StartTriesLeft")));
   }
   if (const auto directory =
           session.client().property(bus::kManagerPath, bus::kManagerInterface, "LogDirectory")) {

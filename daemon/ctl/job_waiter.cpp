@@ -24,8 +24,8 @@ std::string process_line(Session& session, const std::string& unit) {
   std::string text;
   for (const bus::Data& row : rows.items) {
     if (text.size() > 200) return text + ", \u2026";
-    text +=
-        fmt::format("{}{} ({})", text.empty() ? "" : ", ", row.items[1].number, row.items[5].text);
+    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", row.items[1].number,
+                        printable(row.items[5].text));
   }
   return text;
 }

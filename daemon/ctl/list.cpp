@@ -55,6 +55,10 @@ bool matches(const std::string& name, const std::vector<std::string>& patterns) 
 
 }  // namespace
 
+bool has_preset(std::string_view state) {
+  return state != "static" && state != "alias" && state != "generated" && state != "transient";
+}
+
 std::optional<bus::Data> ask(Session& session, const char* method, int& status,
                              const std::function<void(bus::Writer&)>& fill) {
   const auto answer = session.client().manager(method, fill);
@@ -160,7 +164,8 @@ int run_list_unit_files(Session& session) {
     const std::string& name = row.items[0].text;
     const auto preset =
         session.client().manager("GetUnitFilePreset", [&](bus::Writer& out) { out.s(name); });
-    const std::string word = preset ? bus::Reader(preset->get()).s() : std::string();
+    const bool shown = preset && has_preset(row.items[1].text);
+    const std::string word = shown ? bus::Reader(preset->get()).s() : std::string();
     table.add(
         {{name}, {row.items[1].text, color_of(row.items[1].text)}, {word.empty() ? "-" : word}});
   }

@@ -24,7 +24,7 @@ void add_branch(Table& table, Tree& tree, const bus::Data& row, const std::strin
   table.add({{std::to_string(row.items[kInode].number)},
              {std::to_string(row.items[kPid].number)},
              {row.items[kRole].text},
-             {indent + branch + row.items[kCommand].text}});
+             {indent + branch + printable(row.items[kCommand].text)}});
   const auto children = tree.children.find(row.items[kPid].number);
   if (children == tree.children.end()) return;
   const std::string deeper = branch.empty()             ? indent
@@ -84,7 +84,7 @@ int run_ps(Session& session) {
                {std::to_string(row->items[kPid].number)},
                {row->items[kUnit].text},
                {row->items[kRole].text},
-               {row->items[kCommand].text}});
+               {printable(row->items[kCommand].text)}});
   }
   table.print();
   legend(session, rows.size(), "processes");

@@ -1,10 +1,22 @@
 // Settings given on the command line.
+#include <algorithm>
+
 #include <fmt/core.h>
 
+#include "bus/object_path.hpp"
 #include "ctl/verbs.hpp"
 #include "unit/name.hpp"
 
 namespace pidward::ctl {
+namespace {
+
+std::vector<std::string> complaints_about(Session& session, const std::string& unit) {
+  const auto found =
+      session.client().property(bus::unit_path(unit), bus::kUnitInterface, "FailureMessages");
+  return found ? found->strings() : std::vector<std::string>();
+}
+
+}  // namespace
 
 std::optional<std::vector<std::pair<std::string, std::string>>> parse_assignments(
     const std::vector<std::string>& texts) {
@@ -30,6 +42,7 @@ int run_set_property(Session& session) {
   if (!name) return report(name.error());
   const auto assignments = parse_assignments({options.names.begin() + 1, options.names.end()});
   if (!assignments) return kFailure;
+  const std::vector<std::string> before = complaints_about(session, name->str());
   const auto answer = session.client().manager("SetUnitProperties", [&](bus::Writer& out) {
     out.s(name->str()).b(options.runtime).open_array("(sv)").open_struct("sv").s("Assignments");
     out.open_variant("a(ss)").open_array("(ss)");
@@ -38,7 +51,13 @@ int run_set_property(Session& session) {
     }
     out.close().close().close().close();
   });
-  return answer ? kSuccess : report(answer.error());
+  if (!answer) return report(answer.error());
+  // What could not be put into effect.
+  for (const std::string& sentence : complaints_about(session, name->str())) {
+    const bool is_news = std::find(before.begin(), before.end(), sentence) == before.end();
+    if (is_news && !options.quiet) fmt::print(stderr, "Warning: {}\n", sentence);
+  }
+  return kSuccess;
 }
 
 }  // namespace pidward::ctl

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include "bus/object_path.hpp"
 #include "ctl/verbs.hpp"
@@ -205,8 +206,10 @@ void print_line(const Session& session, const runtime::LogLine& line) {
   const Color color = line.level <= LogLevel::error     ? Color::red
                       : line.level == LogLevel::warning ? Color::yellow
                                                         : Color::none;
+  // Byte for byte into a file or a filter, and nothing that acts on a person's terminal.
+  static const bool raw = ::isatty(STDOUT_FILENO) == 0;
   fmt::print("{} {}[{}]: {}\n", runtime::format_wall_time(line.time), line.source, line.pid,
-             session.paint(color, line.text));
+             session.paint(color, raw ? line.text : printable(line.text)));
 }
 
 int follow(const Session& session, const std::string& directory,

@@ -34,7 +34,9 @@ void print_loaded(const bus::Properties& all) {
   if (!all.text("FragmentPath").empty()) {
     text += " (" + all.text("FragmentPath");
     if (!all.text("UnitFileState").empty()) text += "; " + all.text("UnitFileState");
-    if (!all.text("UnitFilePreset").empty()) text += "; preset: " + all.text("UnitFilePreset");
+    if (!all.text("UnitFilePreset").empty() && has_preset(all.text("UnitFileState"))) {
+      text += "; preset: " + all.text("UnitFilePreset");
+    }
     text += ")";
   }
   field("Loaded", text);
@@ -59,9 +61,9 @@ void print_active(Session& session, const bus::Properties& all) {
         (static_cast<std::int64_t>(now.tv_sec) * 1000000 + now.tv_nsec / 1000);
     field("Next try",
           fmt::format(
-              "in {}; {} tries are left before the start limit, {} restarts so far",
+              "in {}; {}, {} restarts so far",
               format_span(Duration(std::max<std::int64_t>(left, 0)), std::chrono::milliseconds(1)),
-              all.number("StartTriesLeft"), all.number("NRestarts")));
+              tries_text(all.number("StartTriesLeft")), all.number("NRestarts")));
   } else if (all.number("NRestarts") > 0) {
     field("Restarts", std::to_string(all.number("NRestarts")));
   }
@@ -79,7 +81,7 @@ void print_processes(Session& session, const bus::Properties& all) {
     fmt::print("{:>14}{:>7} {} {}\n", "", row.items[1].number,
                session.paint(Color::grey,
                              fmt::format("[{} inode {}]", row.items[4].text, row.items[0].number)),
-               row.items[5].text);
+               printable(row.items[5].text));
   }
 }
 
@@ -90,7 +92,8 @@ void print_main(const bus::Properties& all) {
   } else if (all.number("ExecMainCode") != 0) {
     field("Process", exit_text(all.number("ExecMainCode"), all.data("ExecMainStatus").integer()));
   }
-  if (!all.text("StatusText").empty()) field("Status", "\"" + all.text("StatusText") + "\"");
+  if (!all.text("StatusText").empty())
+    field("Status", "\"" + printable(all.text("StatusText")) + "\"");
   if (all.data("StatusErrno").integer() != 0) {
     field("Error", std::to_string(all.data("StatusErrno").integer()));
   }

@@ -80,6 +80,13 @@ void print_diagnostics(const bus::Data& diagnostics, Told told);
 void explain_failure(Session& session, const std::string& unit);
 /// "exited, status=203/EXEC (the program could not be executed)".
 std::string exit_text(std::uint64_t code, std::int64_t status);
+/// A text of somebody else's as one line that does nothing to a terminal: control characters and
+/// bytes that are no UTF-8 are written as \xNN, tabs stay.
+std::string printable(std::string_view text);
+/// Whether what the presets say matters to a unit file in this state.
+bool has_preset(std::string_view state);
+/// "2 tries are left before the start limit"; UINT32_MAX: there is none.
+std::string tries_text(std::uint64_t left);
 /// The last lines of a unit's log, indented by `indent`.
 void print_log_tail(Session& session, const std::string& unit, unsigned lines,
                     const std::string& indent, std::FILE* out);

@@ -43,11 +43,13 @@ void check_programs(const unit::UnitSpec& spec, std::vector<unit::Diagnostic>& f
   for (const unit::Row& row : unit::directive_table()) {
     if (row.syntax != unit::Syntax::exec) continue;
     for (const unit::ExecCommand& command : spec.settings.commands(row.id)) {
+      // With '-' a program may be missing.
       const bool checkable = !command.path.empty() && command.path[0] == '/' &&
+                             !command.ignore_failure &&
                              !spec.settings.is_set(unit::Directive::RootDirectory);
       if (!checkable || ::access(command.path.c_str(), X_OK) == 0) continue;
       found.push_back(
-          {.severity = command.ignore_failure ? Severity::warning : Severity::error,
+          {.severity = Severity::error,
            .where = {.file = spec.fragment ? spec.fragment->path : spec.name.str(),
                      .line = command.line},
            .message = fmt::format("{}=: {} {}", row.name, command.path,

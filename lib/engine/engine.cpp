@@ -72,6 +72,14 @@ Status Engine::kill(UnitId unit, KillWhom whom, int signal, Now now, Effects& ef
   return found->machine->kill(context, whom, signal);
 }
 
+Status Engine::abandon(UnitId unit, Now now, Effects& effects) {
+  const Core::Turn turn(impl_->core, now, effects);
+  Unit* const found = impl_->core.find(unit);
+  if (found == nullptr) return no_such_unit(unit);
+  UnitContext context(impl_->core, *found);
+  return found->machine->abandon(context);
+}
+
 void Engine::set_referenced(UnitId unit, bool referenced) {
   if (Unit* const found = impl_->core.find(unit)) found->referenced = referenced;
 }

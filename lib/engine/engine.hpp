@@ -88,6 +88,9 @@ class Engine {
   /// KillUnit: signals processes of a unit on a person's behalf; `whom` as on the bus. Errors:
   /// nothing to kill.
   Status kill(UnitId unit, KillWhom whom, int signal, Now now, Effects& effects);
+  /// AbandonScope: whoever looked after the scope is gone. Errors: it is not running
+  /// (unit_inactive), it is no scope.
+  Status abandon(UnitId unit, Now now, Effects& effects);
   /// Names somebody on the bus holds a reference to are not collected.
   void set_referenced(UnitId unit, bool referenced);
 

@@ -11,4 +11,8 @@ Status Machine::kill(MachineContext& context, KillWhom whom, int signal) {
                fmt::format("{} has no processes to signal", context.spec().name.str()));
 }
 
+Status Machine::abandon(MachineContext& context) {
+  return Error(Errc::invalid_argument, fmt::format("{} is no scope", context.spec().name.str()));
+}
+
 }  // namespace pidward::engine

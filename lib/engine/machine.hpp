@@ -179,6 +179,8 @@ class Machine {
   virtual void reset_failed(MachineContext& context) { static_cast<void>(context); }
   /// KillUnit. Errors: the unit has no such process, the type has none at all.
   virtual Status kill(MachineContext& context, KillWhom whom, int signal);
+  /// AbandonScope. Errors: it is no scope, it is not running.
+  virtual Status abandon(MachineContext& context);
 
   /// The settings were replaced (daemon-reload). State, processes and timers stay; what was derived
   /// is derived again.

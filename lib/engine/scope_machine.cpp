@@ -2,6 +2,8 @@
 #include <csignal>
 #include <optional>
 
+#include <fmt/core.h>
+
 #include "engine/record.hpp"
 #include "engine/simple_machines.hpp"
 
@@ -10,7 +12,14 @@ namespace {
 
 using unit::Directive;
 
-enum class ScopeState : std::uint8_t { dead, running, stop_sigterm, stop_sigkill, failed };
+enum class ScopeState : std::uint8_t {
+  dead,
+  running,
+  stop_sigterm,
+  stop_sigkill,
+  failed,
+  abandoned
+};
 
 class ScopeMachine final : public Machine {
  public:
@@ -42,18 +51,29 @@ class ScopeMachine final : public Machine {
     context.emit(KillProcesses{context.id(), KillWhom::all, signal});
     return {};
   }
+  Status abandon(MachineContext& context) override {
+    if (!is_up()) {
+      return Error(Errc::unit_inactive,
+                   fmt::format("{} is not running, cannot abandon", context.spec().name.str()));
+    }
+    if (state_ == ScopeState::running) enter(context, ScopeState::abandoned);
+    return {};
+  }
   void save(Saver& to) const override { each_field(to, *this); }
   void load(Loader& from) override { each_field(from, *this); }
   void resume(MachineContext& context) override {
-    if (state_ == ScopeState::running) context.emit(WatchEmpty{context.id()});
+    if (is_up()) context.emit(WatchEmpty{context.id()});
     if (active() == ActiveState::deactivating) signal(context, state_);
   }
 
  private:
   template <typename Archive, typename Self>
   static void each_field(Archive& archive, Self& self) {
-    archive.choice("state", self.state_, ScopeState::failed);
+    archive.choice("state", self.state_, ScopeState::abandoned);
     archive.flag("result_ok", self.result_ok_, true);
+  }
+  [[nodiscard]] bool is_up() const {
+    return state_ == ScopeState::running || state_ == ScopeState::abandoned;
   }
   void enter(MachineContext& context, ScopeState to) {
     const ActiveState from = active();
@@ -73,6 +93,7 @@ ActiveState ScopeMachine::active() const {
     case ScopeState::dead:
       return ActiveState::inactive;
     case ScopeState::running:
+    case ScopeState::abandoned:
       return ActiveState::active;
     case ScopeState::stop_sigterm:
     case ScopeState::stop_sigkill:
@@ -89,6 +110,8 @@ std::string_view ScopeMachine::sub() const {
       return "dead";
     case ScopeState::running:
       return "running";
+    case ScopeState::abandoned:
+      return "abandoned";
     case ScopeState::stop_sigterm:
       return "stop-sigterm";
     case ScopeState::stop_sigkill:
@@ -121,7 +144,7 @@ void ScopeMachine::signal(MachineContext& context, ScopeState to, Directive firs
 /// The last lease ended. A scope has no main process: `main` means the same as `control-group`.
 void ScopeMachine::let_go(MachineContext& context) {
   const auto policy = context.settings().choice<unit::KillOnLastClose>(Directive::KillOnLastClose);
-  if (state_ != ScopeState::running || policy == unit::KillOnLastClose::no) return;
+  if (!is_up() || policy == unit::KillOnLastClose::no) return;
   context.log(LogLevel::notice, "scope-unheld", "The last lease on the scope ended");
   signal(context, ScopeState::stop_sigterm, Directive::LastCloseSignal);
 }
@@ -140,7 +163,7 @@ void ScopeMachine::handle(MachineContext& context, const Event& event) {
   if (std::holds_alternative<HoldersGone>(event)) return let_go(context);
   const auto* const timer = std::get_if<TimerFired>(&event);
   if (timer == nullptr) return;
-  if (state_ == ScopeState::running && timer->kind == TimerKind::runtime_max) {
+  if (is_up() && timer->kind == TimerKind::runtime_max) {
     result_ok_ = false;
     context.log(LogLevel::warning, "scope-timeout", "The scope ran longer than RuntimeMaxSec=");
     return signal(context, ScopeState::stop_sigterm);

@@ -220,6 +220,8 @@ CompileStatus build(PlanBuilder& builder, const ExecRequest& request,
 
   Identity identity;
   if (auto failure = look_up_identity(settings, identity)) return failure;
+  builder.state().owner = {identity.uid.value_or(static_cast<uid_t>(-1)),
+                           identity.gid.value_or(static_cast<gid_t>(-1))};
   for (std::string& complaint : prepare_terminal(settings))
     warnings.push_back(std::move(complaint));
   std::vector<std::string> directories;

@@ -33,4 +33,8 @@ bool ExecPlan::is_autokilled() const {
   return (impl_->clone_flags & sys::uapi::kClonePidfdAutokill) != 0;
 }
 
+std::pair<uid_t, gid_t> ExecPlan::owner() const {
+  return impl_->owner;
+}
+
 }  // namespace pidward::exec

@@ -13,7 +13,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include <sys/types.h>
 
 #include "base/error.hpp"
 #include "base/ids.hpp"
@@ -120,6 +123,8 @@ class ExecPlan {
   /// The kernel kills the process when the descriptor made with it closes, and collects it itself
   /// (CLONE_PIDFD_AUTOKILL): its exit status comes from the pidfd alone.
   [[nodiscard]] bool is_autokilled() const;
+  /// User= and its group; -1 where the process stays who we are.
+  [[nodiscard]] std::pair<uid_t, gid_t> owner() const;
 
  private:
   friend class PlanBuilder;

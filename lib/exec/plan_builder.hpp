@@ -27,6 +27,7 @@ struct ExecPlan::Impl {
   bool own_memory = false;
   std::uint64_t clone_flags = 0;  ///< besides those that every child is made with
   int lowest_free_fd = 3;
+  std::pair<uid_t, gid_t> owner{static_cast<uid_t>(-1), static_cast<gid_t>(-1)};
 };
 
 class PlanBuilder {

@@ -176,11 +176,10 @@ CompileStatus add_output(PlanBuilder& builder, const ExecRequest& request, const
       return std::nullopt;
     case StandardOutput::journal:
     case StandardOutput::journal_console:
-      add_journal(builder, request, stream);
-      return std::nullopt;
     case StandardOutput::kmsg:
     case StandardOutput::kmsg_console:
-      open_onto(builder, stream, "/dev/kmsg", O_WRONLY);
+      // Whoever reads the log's stream copies it to where else it goes.
+      add_journal(builder, request, stream);
       return std::nullopt;
     case StandardOutput::file:
       if (same_as_input) {

@@ -1,10 +1,14 @@
 #include "exec/surroundings.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <glob.h>
+#include <sys/stat.h>
 
+#include "exec/terminal.hpp"
 #include "sys/fd.hpp"
 #include "unit/environment.hpp"
 
@@ -31,6 +35,43 @@ std::vector<std::string> matching_files(const std::string& pattern) {
   return files;
 }
 
+bool writes_terminal(const unit::Settings& settings, Directive directive) {
+  const unit::Value* value = settings.get(directive);
+  const auto* target = value == nullptr ? nullptr : std::get_if<unit::StreamTarget>(value);
+  return target != nullptr &&
+         static_cast<unit::StandardOutput>(target->kind) == unit::StandardOutput::tty;
+}
+
+bool uses_terminal(const unit::Settings& settings) {
+  return reads_terminal(settings) || writes_terminal(settings, Directive::StandardOutput) ||
+         writes_terminal(settings, Directive::StandardError);
+}
+
+/// As systemd guesses it: the kernel's own terminals, or something serial.
+std::string_view kind_of_terminal(std::string_view path) {
+  constexpr std::string_view kVirtual = "/dev/tty";
+  const bool is_virtual =
+      path == "/dev/console" || (path.starts_with(kVirtual) && path.size() > kVirtual.size() &&
+                                 path[kVirtual.size()] >= '0' && path[kVirtual.size()] <= '9');
+  return is_virtual ? "linux" : "vt220";
+}
+
+/// What a person named may be a FIFO, which would hold us up until somebody writes to it: refused.
+/// /dev/null is as good as an empty file.
+Result<std::string> read_plain_file(const std::string& path) {
+  PIDWARD_TRY(const sys::Fd file, sys::open_path(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) {
+    return Error::from_errno(errno, fmt::format("Cannot look at {}", path));
+  }
+  if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode)) {
+    return Error(Errc::invalid_argument, fmt::format("{} is not a regular file", path));
+  }
+  auto text = sys::read_all(file.get(), kLargestFile);
+  if (!text) return std::move(text).error().within(path);
+  return text;
+}
+
 CompileStatus read_files(const unit::Settings& settings, std::vector<std::string>& block,
                          std::vector<std::string>& warnings) {
   for (const std::string& entry : settings.words(Directive::EnvironmentFile)) {
@@ -44,7 +85,7 @@ CompileStatus read_files(const unit::Settings& settings, std::vector<std::string
               .advise("Create it, or write a '-' in front of the path if it may be missing")};
     }
     for (const std::string& file : files) {
-      auto text = sys::read_file(file, kLargestFile);
+      auto text = read_plain_file(file);
       if (!text && optional) continue;
       if (!text) {
         return CompileFailure{ExitCode::none, std::move(text).error().within(
@@ -70,14 +111,20 @@ CompileStatus make_environment(const ExecRequest& request, const Identity& ident
   std::string path = kDefaultPath;
   if (!search_path.empty()) path = fmt::format("{}", fmt::join(search_path, ":"));
 
-  std::vector<std::string>& block = environment;
+  // What somebody set for all services (set-environment) comes first: what a service is promised
+  // wins.
+  std::vector<std::string> block = request.manager_environment;
+  assign_all(block, environment);
   if (!identity.user_name.empty()) {
     assign_all(block, {"USER=" + identity.user_name, "LOGNAME=" + identity.user_name,
                        "HOME=" + identity.home, "SHELL=" + identity.shell});
   }
   assign_all(block, directories);
   assign_all(block, request.extra_environment);
-  assign_all(block, request.manager_environment);
+  if (uses_terminal(settings)) {
+    unit::set_variable(
+        block, fmt::format("TERM={}", kind_of_terminal(settings.string(Directive::TTYPath))));
+  }
   if (!search_path.empty() || unit::find_variable(block, "PATH").value_or("").empty())
     unit::set_variable(block, "PATH=" + path);
   for (const std::string& name : settings.words(Directive::PassEnvironment)) {
@@ -88,6 +135,7 @@ CompileStatus make_environment(const ExecRequest& request, const Identity& ident
   assign_all(block, settings.words(Directive::Environment));
   if (auto failure = read_files(settings, block, warnings)) return failure;
   unit::unset_variables(block, settings.words(Directive::UnsetEnvironment));
+  environment = std::move(block);
   return std::nullopt;
 }
 

@@ -1,9 +1,12 @@
 #include "exec/terminal.hpp"
 
 #include <cerrno>
+#include <charconv>
+#include <string_view>
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <linux/vt.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -67,6 +70,32 @@ Status hang_up(const std::string& path) {
   return {};
 }
 
+/// The number of a virtual terminal's path; 0: it is none.
+int virtual_terminal(std::string_view path) {
+  constexpr std::string_view kPrefix = "/dev/tty";
+  if (!path.starts_with(kPrefix)) return 0;
+  path.remove_prefix(kPrefix.size());
+  int number = 0;
+  const auto [end, error] = std::from_chars(path.data(), path.data() + path.size(), number);
+  constexpr int kMost = 63;
+  const bool is_number = error == std::errc() && end == path.data() + path.size();
+  return is_number && number <= kMost ? number : 0;
+}
+
+// What was on the screen and in its history is gone for whoever comes next. The kernel lets go of a
+// terminal that is not in use; of any other, the one that is shown included, it is wiped.
+Status disallocate(const std::string& path) {
+  if (const int number = virtual_terminal(path); number > 0) {
+    PIDWARD_TRY(const sys::Fd any, open_terminal("/dev/tty0"));
+    if (::ioctl(any.get(), VT_DISALLOCATE, number) == 0) return {};
+    if (errno != EBUSY) return Error::from_errno(errno, "VT_DISALLOCATE");
+  }
+  // Not a virtual one, or in use: cursor home, reset, no scroll region, clear with the history.
+  constexpr std::string_view kWipe = "\033[r\033[H\033[3J\033c";
+  PIDWARD_TRY(const sys::Fd terminal, sys::open_path(path, O_WRONLY | O_NOCTTY | O_NONBLOCK));
+  return sys::write_all(terminal.get(), kWipe);
+}
+
 Status reset(const std::string& path) {
   PIDWARD_TRY(const sys::Fd terminal, open_terminal(path));
   return make_sane(terminal.get());
@@ -91,7 +120,8 @@ bool reads_terminal(const unit::Settings& settings) {
 }
 
 bool prepares_terminal(const unit::Settings& settings) {
-  return settings.boolean(Directive::TTYVHangup) || settings.boolean(Directive::TTYReset);
+  return settings.boolean(Directive::TTYVHangup) || settings.boolean(Directive::TTYReset) ||
+         settings.boolean(Directive::TTYVTDisallocate);
 }
 
 std::vector<std::string> prepare_terminal(const unit::Settings& settings) {
@@ -104,6 +134,7 @@ std::vector<std::string> prepare_terminal(const unit::Settings& settings) {
   };
   if (settings.boolean(Directive::TTYVHangup)) note("TTYVHangup", hang_up(path));
   if (settings.boolean(Directive::TTYReset)) note("TTYReset", reset(path));
+  if (settings.boolean(Directive::TTYVTDisallocate)) note("TTYVTDisallocate", disallocate(path));
   return complaints;
 }
 

@@ -1,8 +1,11 @@
 // Resource control, carried out: controllers down to where they are needed, limits into interface
 // files.
 #include <algorithm>
+#include <cerrno>
 
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include "runtime/cgroup_tree.hpp"
 #include "unit/directive.hpp"
@@ -120,6 +123,18 @@ void CgroupTree::write_limits(const sys::CgroupDir& directory, const std::string
     if (file.is_set) now.written.emplace_back(file.name, std::move(file.text));
   }
   limits_.insert_or_assign(path, std::move(now));
+}
+
+void CgroupTree::delegate(const sys::CgroupDir& group, const unit::UnitSpec& spec,
+                          std::pair<uid_t, gid_t> owner) {
+  if (owner.first == static_cast<uid_t>(-1) || !delegated_controllers(spec.settings)) return;
+  for (const char* file : {".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"}) {
+    if (::fchownat(group.get(), file, owner.first, owner.second, 0) == 0) continue;
+    return log_about(
+        LogLevel::warning, spec, "delegate",
+        Error::from_errno(errno, "Delegate=: the control group cannot be given to its user")
+            .to_string());
+  }
 }
 
 void CgroupTree::apply_limits(UnitId unit, const unit::UnitSpec& spec) {

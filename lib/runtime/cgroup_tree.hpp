@@ -8,6 +8,9 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
+
+#include <sys/types.h>
 
 #include "runtime/core.hpp"
 #include "runtime/resource_control.hpp"
@@ -76,6 +79,9 @@ class CgroupTree final : private DescriptorHandler {
   /// Writes the limits of the unit, as its settings have become, to the group that it has. `unit`
   /// may be a slice.
   void apply_limits(UnitId unit, const unit::UnitSpec& spec);
+  /// Delegate=: the group is given to the user the unit's processes run as; -1: to nobody.
+  static void delegate(const sys::CgroupDir& group, const unit::UnitSpec& spec,
+                       std::pair<uid_t, gid_t> owner);
   /// Says which settings of a unit have no effect because there are no groups at all.
   void deplore(const unit::UnitSpec& spec) const;
   [[nodiscard]] bool has(UnitId unit) const { return groups_.contains(unit); }

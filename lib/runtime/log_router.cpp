@@ -40,6 +40,22 @@ unsigned most_verbose(const unit::Settings& settings) {
   return static_cast<unsigned>(settings.integer(Directive::LogLevelMax));
 }
 
+/// Where else the lines go: StandardOutput=kmsg, journal+console and so on, of either stream.
+LogCopies copies_of(const unit::Settings& settings) {
+  LogCopies copies;
+  for (const Directive directive : {Directive::StandardOutput, Directive::StandardError}) {
+    const unit::Value* value = settings.get(directive);
+    const auto* target = value == nullptr ? nullptr : std::get_if<unit::StreamTarget>(value);
+    if (target == nullptr) continue;
+    const auto kind = static_cast<unit::StandardOutput>(target->kind);
+    copies.kernel = copies.kernel || kind == unit::StandardOutput::kmsg ||
+                    kind == unit::StandardOutput::kmsg_console;
+    copies.console = copies.console || kind == unit::StandardOutput::journal_console ||
+                     kind == unit::StandardOutput::kmsg_console;
+  }
+  return copies;
+}
+
 /// As syslog(3) has it: the facility above the level.
 unsigned stream_priority(const unit::Settings& settings) {
   return static_cast<unsigned>(settings.integer(Directive::SyslogFacility)) << 3U |
@@ -131,10 +147,11 @@ Result<LogStream> LogRouter::journal_stream(const unit::UnitSpec& spec) const {
                 sizeof address) != 0) {
     return Error::from_errno(errno, "Cannot connect to the journal");
   }
-  const std::string header =
-      fmt::format("{}\n{}\n{}\n{}\n0\n0\n0\n", spec.settings.string(Directive::SyslogIdentifier),
-                  spec.name.str(), stream_priority(spec.settings),
-                  spec.settings.boolean(Directive::SyslogLevelPrefix) ? 1 : 0);
+  const LogCopies copies = copies_of(spec.settings);
+  const std::string header = fmt::format(
+      "{}\n{}\n{}\n{}\n0\n{:d}\n{:d}\n", spec.settings.string(Directive::SyslogIdentifier),
+      spec.name.str(), stream_priority(spec.settings),
+      spec.settings.boolean(Directive::SyslogLevelPrefix) ? 1 : 0, copies.kernel, copies.console);
   PIDWARD_CHECK(sys::write_all(socket.get(), header));
   const int flags = ::fcntl(socket.get(), F_GETFL);
   if (flags < 0 || ::fcntl(socket.get(), F_SETFL, flags & ~O_NONBLOCK) != 0) {
@@ -165,12 +182,14 @@ void LogRouter::attach(LogStream stream, const unit::UnitSpec& spec, const std::
   if (!stream.read_end) return;
   const std::uint64_t id = next_stream_++;
   const std::string& named = spec.settings.string(Directive::SyslogIdentifier);
+  const LogCopies copies = copies_of(spec.settings);
   Stream kept{std::move(stream.read_end),
-              fmt::format("open\n{}\n{}\n{}\n{}\n{}\n{}\n{}", id, spec.name.str(),
+              fmt::format("open\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}{}", id, spec.name.str(),
                           clean_source(named.empty() ? identifier : named), pid,
                           stream_level(spec.settings),
                           spec.settings.boolean(Directive::SyslogLevelPrefix) ? 1 : 0,
-                          most_verbose(spec.settings))};
+                          most_verbose(spec.settings), copies.kernel ? "k" : "",
+                          copies.console ? "c" : "")};
   const std::string header = kept.header;
   keeper_.keep_descriptor(stream_name(id), kept.read_end.get(), header);
   streams_.emplace(id, std::move(kept));

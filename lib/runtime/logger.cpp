@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <map>
 #include <memory>
+#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -42,6 +43,7 @@ struct Stream {
   LogLevel level = LogLevel::info;
   bool prefixes = true;
   LogLevel most_verbose = LogLevel::debug;
+  LogCopies copies;
   LogLevel line_level = LogLevel::info;  ///< of the long line that goes on
   bool continued = false;
   std::string partial;
@@ -79,6 +81,7 @@ class Logger {
   void take_lines(Stream& stream, std::string_view bytes);
   void put(Stream& stream, std::string_view text, LinePart part);
   void write(const std::string& unit, const LogLine& line);
+  void copy(const std::string& device, const std::string& line);
   void close_stream(int fd);
   bool watch(int fd) {
     epoll_event event{};
@@ -99,6 +102,7 @@ class Logger {
   sys::Fd epoll_;
   std::unordered_map<int, Stream> streams_;
   std::map<std::string, std::unique_ptr<Unit>> units_;
+  std::set<std::string> silent_devices_;  ///< that could not be written to, which was told once
 };
 
 int Logger::run() {
@@ -128,8 +132,9 @@ void Logger::receive() {
       control_.reset();
       return;
     }
-    const auto fields = split_fields((*message)->bytes, 8);
-    if (fields[0] == "open" && fields.size() == 8 && (*message)->fds.size() == 1) {
+    // The last field is younger than streams that an earlier daemon left may be.
+    const auto fields = split_fields((*message)->bytes, 9);
+    if (fields[0] == "open" && fields.size() >= 8 && (*message)->fds.size() == 1) {
       open_stream(fields, std::move((*message)->fds.front()));
       continue;
     }
@@ -151,6 +156,10 @@ void Logger::open_stream(const std::vector<std::string>& fields, sys::Fd pipe) {
   stream.level = level_of(fields[5]);
   stream.prefixes = fields[6] == "1";
   stream.most_verbose = level_of(fields[7]);
+  if (fields.size() > 8) {
+    stream.copies.kernel = fields[8].find('k') != std::string::npos;
+    stream.copies.console = fields[8].find('c') != std::string::npos;
+  }
   const int fd = pipe.get();
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || !watch(fd)) return;
@@ -206,6 +215,23 @@ void Logger::put(Stream& stream, std::string_view text, LinePart part) {
   if (stream.line_level > stream.most_verbose) return;
   write(stream.unit,
         {now().wall, stream.line_level, part, stream.source, stream.pid, std::string(text)});
+  const std::string said = fmt::format("{}[{}]: {}\n", stream.source, stream.pid, text);
+  if (stream.copies.kernel) {
+    copy(settings_.kernel_log,
+         fmt::format("<{}>{}", static_cast<unsigned>(stream.line_level), said));
+  }
+  if (stream.copies.console) copy(settings_.console, said);
+}
+
+// A console that nobody reads holds nobody up: what does not fit is not shown.
+void Logger::copy(const std::string& device, const std::string& line) {
+  const auto file = sys::open_path(device, O_WRONLY | O_NOCTTY | O_NONBLOCK);
+  const Status written = file ? sys::write_all(file->get(), line) : Status(file.error());
+  if (written || written.error().sys_errno() == EAGAIN) return;
+  if (!control_ || !silent_devices_.insert(device).second) return;
+  static_cast<void>(sys::send_message(
+      control_.get(),
+      fmt::format("trouble\nOutput is not copied to {}: {}", device, written.error().to_string())));
 }
 
 void Logger::write(const std::string& name, const LogLine& line) {

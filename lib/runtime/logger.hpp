@@ -3,9 +3,10 @@
 // socket.
 //
 // From the daemon, one message each, fields separated by newlines:
-//   "open" ID UNIT SOURCE PID LEVEL PREFIX MOST   with the reading end of a pipe; PREFIX is 1 if
-//                                                 "<N>" in front of a line is its level; lines
-//                                                 above the level MOST are dropped
+//   "open" ID UNIT SOURCE PID LEVEL PREFIX MOST COPIES   with the reading end of a pipe; PREFIX is
+//                                                 1 if "<N>" in front of a line is its level; lines
+//                                                 above the level MOST are dropped; COPIES may have
+//                                                 a k (kernel log) and a c (console)
 //   "note" UNIT LEVEL TEXT…                       a line of the daemon's own
 // To the daemon:
 //   "eof" ID                                  the pipe has been read to its end
@@ -23,6 +24,14 @@ namespace pidward::runtime {
 struct LoggerSettings {
   std::string directory;
   LogLimits limits;
+  std::string kernel_log = "/dev/kmsg";
+  std::string console = "/dev/console";
+};
+
+/// Where the lines of a stream go besides its unit's log.
+struct LogCopies {
+  bool kernel = false;
+  bool console = false;
 };
 
 /// Longest piece of a line that is one record; longer lines are split and marked.

@@ -88,7 +88,16 @@ void put_own_directories_first(const Config& config, unit::SearchPath& path) {
   const bool is_user = config.scope == unit::Scope::user;
   path.runtime_control_dir =
       config.runtime_directory + (is_user ? "/user" : "/system") + ".control";
-  if (!config.unit_path.empty()) path.control_dir = path.config_dir + ".control";
+  if (!config.unit_path.empty()) {
+    path.control_dir = path.config_dir + ".control";
+    // Links that are to last until the next boot are ours alone too.
+    path.runtime_dir = config.runtime_directory + (is_user ? "/user" : "/system");
+    std::erase(path.directories, path.runtime_dir);
+    const auto config_dir = std::ranges::find(path.directories, path.config_dir);
+    path.directories.insert(
+        config_dir == path.directories.end() ? path.directories.begin() : std::next(config_dir),
+        path.runtime_dir);
+  }
   for (const std::string& own : {path.transient_dir, path.runtime_control_dir, path.control_dir}) {
     std::erase(path.directories, own);
     path.directories.insert(path.directories.begin(), own);

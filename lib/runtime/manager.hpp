@@ -205,6 +205,13 @@ class Manager {
 
   /// What the unit uses now, read from its control group.
   [[nodiscard]] ResourceCounters resources(UnitId unit) const;
+  /// Moves processes into the unit's group, or one below it ("/a/b"), and makes them the unit's
+  /// (AttachProcessesToUnit). Errors: the unit is not up, or does not delegate its group.
+  Status attach_processes(UnitId unit, const std::string& subgroup,
+                          std::vector<sys::Pidfd> processes);
+  /// AbandonScope: nobody looks after the scope any more; it ends when it is empty. Errors: it is
+  /// not running, it is no scope.
+  Status abandon_scope(UnitId unit);
   /// Effective user and group of a process in the table that has not ended.
   [[nodiscard]] std::optional<std::pair<std::uint32_t, std::uint32_t>> credentials_of(
       ProcessId process) const;

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include "runtime/clock.hpp"
 #include "runtime/manager_impl.hpp"
 #include "sys/proc.hpp"
 
@@ -42,6 +43,32 @@ ResourceCounters Manager::resources(UnitId unit) const {
   if (const auto group = impl.groups.group(unit)) counters = read_counters(*group);
   if (!counters.tasks) counters.tasks = impl.tree.members(unit).size();
   return counters;
+}
+
+Status Manager::attach_processes(UnitId unit, const std::string& subgroup,
+                                 std::vector<sys::Pidfd> processes) {
+  Impl& impl = *impl_;
+  const auto spec = impl.engine.spec(unit);
+  if (!spec) return Error(Errc::no_such_unit, "There is no such unit");
+  if (!delegated_controllers(spec->settings)) {
+    return Error(Errc::invalid_argument,
+                 fmt::format("{} does not delegate its control group", spec->name.str()))
+        .advise("Only a unit with Delegate=yes takes processes of others");
+  }
+  if (const engine::ActiveState state = impl.engine.status(unit).active;
+      state == engine::ActiveState::inactive || state == engine::ActiveState::failed) {
+    return Error(Errc::unit_inactive, "Unit is not active, refusing.");
+  }
+  for (sys::Pidfd& process : processes) {
+    PIDWARD_CHECK(impl.preparer->take_in(unit, subgroup, std::move(process)));
+  }
+  return {};
+}
+
+Status Manager::abandon_scope(UnitId unit) {
+  return impl_->with_engine([&](engine::Engine& engine, engine::Effects& effects) {
+    return engine.abandon(unit, now(), effects);
+  });
 }
 
 std::optional<std::pair<std::uint32_t, std::uint32_t>> Manager::credentials_of(

@@ -151,6 +151,7 @@ void Manager::set_properties(const std::string& name, bool runtime, std::vector<
             return engine.replace_settings(*read, now(), effects);
           });
           impl.groups.apply_limits(unit, **read);
+          if (!impl.groups.is_available()) impl.groups.deplore(**read);
           reply(unit);
         });
   });

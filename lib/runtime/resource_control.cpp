@@ -183,9 +183,29 @@ std::vector<std::string_view> wanted_controllers(const Settings& settings) {
   want("pids", settings.boolean(Directive::TasksAccounting));
   want("cpu", settings.boolean(Directive::CPUAccounting));
   want("io", settings.boolean(Directive::IOAccounting));
+  if (const auto delegated = delegated_controllers(settings)) {
+    for (const std::string_view controller : *delegated) want(controller, true);
+  }
   if (!limits_anything(settings)) return wanted;
   for (const ControlFile& file : control_files(settings, {})) want(file.controller, file.is_set);
   return wanted;
+}
+
+std::optional<std::vector<std::string_view>> delegated_controllers(const Settings& settings) {
+  constexpr std::string_view kAll[] = {"cpu", "cpuset", "io", "memory", "pids"};
+  std::optional<std::vector<std::string_view>> delegated;
+  for (const std::string& word : settings.words(Directive::Delegate)) {
+    const auto* const known = std::ranges::find(kAll, word);
+    if (known != std::end(kAll)) {
+      if (!delegated) delegated.emplace();
+      delegated->push_back(*known);
+    } else if (word == "yes" || word == "true" || word == "on" || word == "1") {
+      delegated.emplace(std::begin(kAll), std::end(kAll));
+    } else if (word == "no" || word == "false" || word == "off" || word == "0") {
+      delegated.reset();
+    }
+  }
+  return delegated;
 }
 
 bool has_word(std::string_view list, std::string_view word) {

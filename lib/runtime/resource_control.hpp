@@ -43,6 +43,10 @@ bool limits_anything(const unit::Settings& settings);
 /// The controllers that the unit's group must have: for its limits, and for what is to be counted.
 std::vector<std::string_view> wanted_controllers(const unit::Settings& settings);
 
+/// Nothing: the unit's group is the manager's (Delegate=no). Otherwise the controllers the unit is
+/// to have in it.
+std::optional<std::vector<std::string_view>> delegated_controllers(const unit::Settings& settings);
+
 /// Whether `word` is one of the words, with blanks between them, of `list`.
 bool has_word(std::string_view list, std::string_view word);
 

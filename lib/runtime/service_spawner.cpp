@@ -1,5 +1,7 @@
 #include "runtime/service_spawner.hpp"
 
+#include <cerrno>
+
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/epoll.h>
@@ -7,6 +9,7 @@
 
 #include "runtime/fd_store.hpp"
 #include "runtime/listeners.hpp"
+#include "runtime/socket_address.hpp"
 
 namespace pidward::runtime {
 namespace {
@@ -18,6 +21,25 @@ std::vector<std::string> own_environment() {
   std::vector<std::string> block;
   for (char** entry = environ; *entry != nullptr; ++entry) block.emplace_back(*entry);
   return block;
+}
+
+/// REMOTE_ADDR and REMOTE_PORT of who is at the other end, if somebody still is.
+void announce_peer(int connection, std::vector<std::string>& environment) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  if (::getpeername(connection, reinterpret_cast<sockaddr*>(&storage), &length) != 0) {  // NOLINT
+    return;
+  }
+  if (storage.ss_family != AF_INET && storage.ss_family != AF_INET6) return;
+  std::string address = format_socket_address(storage, length);
+  const std::size_t colon = address.rfind(':');
+  if (colon == std::string::npos) return;
+  environment.push_back("REMOTE_PORT=" + address.substr(colon + 1));
+  address.resize(colon);
+  if (address.starts_with('[') && address.ends_with(']')) {
+    address = address.substr(1, address.size() - 2);
+  }
+  environment.push_back("REMOTE_ADDR=" + address);
 }
 
 constexpr std::size_t kAtOnce = 64;
@@ -125,6 +147,9 @@ Result<std::unique_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
   request.autokill = core_.features.has(sys::Feature::autokill);
   request.extra_environment = effect.environment;
   request.extra_environment.push_back("INVOCATION_ID=" + effect.invocation.to_string());
+  if (request.user_manager) {
+    request.extra_environment.push_back(fmt::format("MANAGERPID={}", ::getpid()));
+  }
   if (effect.pass_notify_socket) {
     request.extra_environment.push_back("NOTIFY_SOCKET=" + surroundings_.notify_socket);
   }
@@ -154,6 +179,7 @@ Result<std::unique_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
   if (effect.connection != 0) {
     pending->connection = parts_.listeners.take_connection(effect.connection);
     request.connection = pending->connection.get();
+    announce_peer(request.connection, request.extra_environment);
   }
   const UnitStreams* streams = surroundings_.streams(effect.unit);
   for (std::size_t i = 0; streams != nullptr && i < streams->size(); ++i) {
@@ -252,6 +278,7 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
       return;
     }
     group = *std::move(opened);
+    CgroupTree::delegate(group, *pending->request.spec, compiled.plan->owner());
   }
   exec::ChildGroup where;
   if (group && parts_.groups.may_clone_into(effect.unit)) {
@@ -264,7 +291,14 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
       compiled.plan->is_autokilled() ? process::Collected::by_kernel : process::Collected::by_us;
   auto child = spawner_.spawn(std::move(compiled.plan), std::move(where), true);
   if (!child) {
-    fail(effect, exec::ExitCode::none, std::move(child).error().within("Cannot make a process"));
+    Error error = std::move(child).error().within("Cannot make a process");
+    if (error.sys_errno() == EAGAIN) {
+      fail(effect, exec::ExitCode::none,
+           std::move(error).advise("No more are allowed: raise TasksMax= of the unit pidward runs "
+                                   "as, LimitNPROC= of its user, or kernel.pid_max"));
+      return;
+    }
+    fail(effect, exec::ExitCode::none, std::move(error));
     return;
   }
   const int pid = child->pid();

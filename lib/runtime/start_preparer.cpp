@@ -74,27 +74,38 @@ std::string StartPreparer::failed_condition(UnitId unit) const {
   return found == failed_.end() ? std::string() : found->second;
 }
 
+Status StartPreparer::take_in(UnitId unit, const std::string& subgroup, sys::Pidfd process) {
+  PIDWARD_TRY(const process::ProcessHandle known, core_.table.find(process));
+  if (known && known->unit() && known->unit() != unit &&
+      (known->role() == process::Role::main || known->role() == process::Role::control)) {
+    return Error(
+        Errc::invalid_argument,
+        fmt::format("Process {} is the main or control process of another unit", known->pid()));
+  }
+  if (groups_.is_available()) {
+    PIDWARD_TRY(sys::CgroupDir group, groups_.group(unit));
+    for (std::size_t at = 0; at < subgroup.size();) {
+      const std::size_t end = std::min(subgroup.find('/', at), subgroup.size());
+      if (end > at) {
+        PIDWARD_TRY(group, group.create_child(subgroup.substr(at, end - at)));
+      }
+      at = end + 1;
+    }
+    PIDWARD_CHECK(group.attach(process));
+    groups_.note_joined(unit);
+  } else if (subgroup.find_first_not_of('/') != std::string::npos) {
+    return Error(Errc::not_supported, "There are no control groups here, so none below the unit's");
+  }
+  PIDWARD_TRY(const process::ProcessHandle handle, core_.table.open(std::move(process)));
+  if (handle->unit() == unit) return {};
+  handle.set_unit(unit);
+  return tracker_.add(handle, unit, process::Role::other);
+}
+
 Status StartPreparer::fill_scope(UnitId unit) {
   std::size_t count = 0;
   for (sys::Pidfd& process : surroundings_.take_processes(unit)) {
-    const auto add = [&]() -> Status {
-      PIDWARD_TRY(const process::ProcessHandle known, core_.table.find(process));
-      if (known && known->unit() &&
-          (known->role() == process::Role::main || known->role() == process::Role::control)) {
-        return Error(
-            Errc::invalid_argument,
-            fmt::format("Process {} is the main or control process of another unit", known->pid()));
-      }
-      if (groups_.is_available()) {
-        PIDWARD_TRY(const sys::CgroupDir group, groups_.group(unit));
-        PIDWARD_CHECK(group.attach(process));
-        groups_.note_joined(unit);
-      }
-      PIDWARD_TRY(const process::ProcessHandle handle, core_.table.open(std::move(process)));
-      handle.set_unit(unit);
-      return tracker_.add(handle, unit, process::Role::other);
-    };
-    const Status added = add();
+    const Status added = take_in(unit, {}, std::move(process));
     if (added) {
       ++count;
     } else if (added.error().code() != Errc::no_such_process) {

@@ -27,6 +27,9 @@ class StartPreparer {
   /// The condition or assertion that did not hold when the unit was last started; empty: none.
   [[nodiscard]] std::string failed_condition(UnitId unit) const;
   void forget(UnitId unit) { failed_.erase(unit); }
+  /// Moves a process into the unit's group, or the one at `subgroup` below it, and makes it the
+  /// unit's. Errors: it is the main or control process of another unit, it ended.
+  Status take_in(UnitId unit, const std::string& subgroup, sys::Pidfd process);
 
  private:
   void answer(UnitId unit, ConditionOutcome outcome);

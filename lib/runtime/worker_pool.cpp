@@ -2,11 +2,19 @@
 
 #include <csignal>
 #include <system_error>
+#include <utility>
 
 namespace pidward::runtime {
+namespace {
+
+/// With no task begun for so long, all threads count as held up.
+constexpr std::chrono::milliseconds kHeldUp(500);
+constexpr std::size_t kMostThreads = 64;
+
+}  // namespace
 
 WorkerPool::WorkerPool(boost::asio::io_context& io, std::size_t threads)
-    : io_(io), limit_(threads) {}
+    : io_(io), limit_(threads), progress_(io) {}
 
 WorkerPool::~WorkerPool() {
   stop();
@@ -19,6 +27,7 @@ void WorkerPool::stop() {
     queue_.clear();
   }
   wake_.notify_all();
+  progress_.cancel();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
   alive_.reset();
@@ -30,11 +39,44 @@ void WorkerPool::enqueue(Task task) {
   if (stopping_) return;
   queue_.push_back(std::move(task));
   if (idle_ >= queue_.size() || threads_.size() >= limit_) {
+    const bool waits = idle_ < queue_.size();
     lock.unlock();
     wake_.notify_one();
+    if (waits) watch_progress();
     return;
   }
   lock.unlock();
+  if (add_thread() || !threads_.empty()) {
+    wake_.notify_one();
+    return;
+  }
+  // No thread at all can be made: doing it here, late and in the way, is better than never.
+  lock.lock();
+  Task only = std::move(queue_.back());
+  queue_.pop_back();
+  lock.unlock();
+  only();
+}
+
+void WorkerPool::watch_progress() {
+  if (std::exchange(watching_progress_, true)) return;
+  std::unique_lock lock(mutex_);
+  const std::uint64_t begun = begun_;
+  lock.unlock();
+  progress_.expires_after(kHeldUp);
+  progress_.async_wait([this, begun](const boost::system::error_code& error) {
+    if (error) return;
+    watching_progress_ = false;
+    std::unique_lock held(mutex_);
+    if (stopping_ || queue_.empty()) return;
+    const bool is_stuck = begun_ == begun && threads_.size() < kMostThreads;
+    held.unlock();
+    if (is_stuck) static_cast<void>(add_thread());
+    watch_progress();
+  });
+}
+
+bool WorkerPool::add_thread() {
   // Signals are the loop's business: a new thread blocks all of them.
   sigset_t all;
   sigset_t before;
@@ -47,16 +89,7 @@ void WorkerPool::enqueue(Task task) {
     made = false;
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (made || !threads_.empty()) {
-    wake_.notify_one();
-    return;
-  }
-  // No thread at all can be made: doing it here, late and in the way, is better than never.
-  lock.lock();
-  Task only = std::move(queue_.back());
-  queue_.pop_back();
-  lock.unlock();
-  only();
+  return made;
 }
 
 void WorkerPool::work() {
@@ -68,6 +101,7 @@ void WorkerPool::work() {
     if (stopping_) return;
     Task task = std::move(queue_.front());
     queue_.pop_front();
+    ++begun_;
     lock.unlock();
     task();
     lock.lock();

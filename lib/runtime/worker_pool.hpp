@@ -1,5 +1,6 @@
 // A few threads for everything that may block, so that the loop never does: unit files, user
-// look-ups, conditions, slow disks. Started with the first task.
+// look-ups, conditions, slow disks. Started with the first task. Where all of them are held up, as
+// by a network mount that is dead, further ones take their place: one unit's disk is no other's.
 #pragma once
 
 #include <condition_variable>
@@ -7,12 +8,14 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include "runtime/loop_timer.hpp"
 #include "sys/fd.hpp"
 
 namespace pidward::runtime {
@@ -82,15 +85,19 @@ class WorkerPool {
     boost::asio::post(
         io_, [this, alive = std::weak_ptr<bool>(alive_), body = std::move(body)]() mutable {
           if (alive.expired()) return;
-          --pending_;
+          // All is done: nobody is held up, and no timer need wake the loop to find that out.
+          if (--pending_ == 0 && std::exchange(watching_progress_, false)) progress_.cancel();
           body();
         });
   }
   void enqueue(Task task);
   void work();
+  /// False: there is none of them left to be had.
+  bool add_thread();
+  void watch_progress();
 
   boost::asio::io_context& io_;
-  std::size_t limit_;
+  std::size_t limit_;  ///< threads while all goes well
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::size_t pending_ = 0;  ///< the loop's alone
   std::mutex mutex_;
@@ -98,7 +105,10 @@ class WorkerPool {
   std::deque<Task> queue_;
   std::size_t idle_ = 0;
   bool stopping_ = false;
+  std::uint64_t begun_ = 0;  ///< tasks that were taken from the queue
   std::vector<std::thread> threads_;
+  LoopTimer progress_;
+  bool watching_progress_ = false;  ///< the loop's alone
 };
 
 }  // namespace pidward::runtime

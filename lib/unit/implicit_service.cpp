@@ -38,6 +38,16 @@ void infer_notify_access(UnitSpec& spec, ServiceType type) {
   }
 }
 
+/// Input that is given and not asked for is what is meant.
+void infer_input(Settings& settings) {
+  if (settings.is_set(Directive::StandardInput)) return;
+  const Value* data = settings.find(kInputDataStore);
+  const auto* bytes = data == nullptr ? nullptr : std::get_if<std::string>(data);
+  if (bytes == nullptr || bytes->empty()) return;
+  settings.set(Directive::StandardInput,
+               StreamTarget{static_cast<std::int64_t>(StandardInput::data), {}});
+}
+
 bool goes_to_log(const Settings& settings, Directive stream) {
   const Value* value = settings.get(stream);
   const auto* target = value == nullptr ? nullptr : std::get_if<StreamTarget>(value);
@@ -166,6 +176,7 @@ void complete_service(UnitSpec& spec, const ImplicitContext& context) {
     spec.settings.set(Directive::TimeoutStartSec, kInfinity);
   }
   infer_notify_access(spec, type);
+  infer_input(spec.settings);
   add_exec_dependencies(spec, context);
   add_slice(spec, context);
   add_dbus(spec, type);

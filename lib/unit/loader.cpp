@@ -352,6 +352,8 @@ bool UnitLoader::needs_reload(const UnitSpec& spec) const {
   const SearchIndex& index = *impl_->index;
   if (spec.transient && !spec.fragment) return false;
   const Resolution found = index.resolve(spec.name);
+  // What could not be read and still cannot has not changed for all we know.
+  if (found.kind == Resolution::Kind::bad && spec.load_state == LoadState::error) return false;
   std::optional<SourceFile> fragment;
   if (found.kind == Resolution::Kind::file || found.kind == Resolution::Kind::mask) {
     const bool mask = found.kind == Resolution::Kind::mask;

@@ -16,9 +16,9 @@ bool is_dependency(std::string_view name) {
 
 void expect_named(const std::string& page, const Interface& interface) {
   for (const Method& method : interface.methods()) {
-    EXPECT_NE(page.find("fB" + std::string(method.name) +
-                        (method.name == "GetProcesses" ? "\\fR(" : "(")),
-              std::string::npos)
+    const std::string name = "fB" + std::string(method.name);
+    EXPECT_TRUE(page.find(name + "(") != std::string::npos ||
+                page.find(name + "\\fR(") != std::string::npos)
         << interface.name() << "." << method.name;
   }
   for (const Signal& signal : interface.signal_rows()) {

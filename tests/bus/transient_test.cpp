@@ -8,87 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "bus/bus_fixture.hpp"
+#include "bus/wish.hpp"
 
 namespace pidward::test {
 namespace {
-
-/// Properties of one unit, as a client writes them.
-class Wish {
- public:
-  Wish& text(const char* name, const std::string& value) {
-    return add([=](Writer& out) {
-      out.open_struct("sv").s(name).open_variant("s").s(value).close().close();
-    });
-  }
-  Wish& flag(const char* name, bool value) {
-    return add([=](Writer& out) {
-      out.open_struct("sv").s(name).open_variant("b").b(value).close().close();
-    });
-  }
-  Wish& number(const char* name, std::uint64_t value) {
-    return add([=](Writer& out) {
-      out.open_struct("sv").s(name).open_variant("t").t(value).close().close();
-    });
-  }
-  Wish& list(const char* name, const std::vector<std::string>& value) {
-    return add([=](Writer& out) {
-      out.open_struct("sv").s(name).open_variant("as").as(value).close().close();
-    });
-  }
-  Wish& command(const char* name, const std::vector<std::string>& argv) {
-    return add([=](Writer& out) {
-      out.open_struct("sv").s(name).open_variant("a(sasb)").open_array("(sasb)");
-      out.open_struct("sasb").s(argv.at(0)).as(argv).b(false).close();
-      out.close().close().close();
-    });
-  }
-  Wish& descriptor(const char* name, int fd) {
-    return add([=](Writer& out) {
-      out.open_struct("sv").s(name).open_variant("h").h(fd).close().close();
-    });
-  }
-  Wish& assignment(const std::string& directive, const std::string& value) {
-    return add([=](Writer& out) {
-      out.open_struct("sv").s("Assignments").open_variant("a(ss)").open_array("(ss)");
-      out.open_struct("ss").s(directive).s(value).close();
-      out.close().close().close();
-    });
-  }
-  Wish& processes(const std::vector<std::uint32_t>& pids) {
-    return add([=](Writer& out) {
-      out.open_struct("sv").s("PIDs").open_variant("au").open_array("u");
-      for (const std::uint32_t pid : pids) out.u(pid);
-      out.close().close().close();
-    });
-  }
-  Wish& pidfd(int fd) {
-    return add([=](Writer& out) {
-      out.open_struct("sv").s("PIDFDs").open_variant("ah").open_array("h").h(fd);
-      out.close().close().close();
-    });
-  }
-  /// A property of any type; `fill` writes the value.
-  Wish& value(const char* name, const char* type, std::function<void(Writer&)> fill) {
-    return add([=](Writer& out) {
-      out.open_struct("sv").s(name).open_variant(type);
-      fill(out);
-      out.close().close();
-    });
-  }
-  void write(Writer& out) const {
-    out.open_array("(sv)");
-    for (const auto& each : parts_) each(out);
-    out.close();
-  }
-
- private:
-  Wish& add(std::function<void(Writer&)> part) {
-    parts_.push_back(std::move(part));
-    return *this;
-  }
-  std::vector<std::function<void(Writer&)>> parts_;
-};
 
 std::function<void(Writer&)> request(const std::string& name, const Wish& wish,
                                      const std::string& other = {}, const Wish& others = {}) {
@@ -437,55 +360,66 @@ TEST_F(TransientUnits, AScopeIsNotMadeOfTheDaemonOrOfNothing) {
   EXPECT_FALSE(refusal(client, "file.scope", Wish().pidfd(file.get())).empty());
 }
 
-class SetProperty : public BusFixture {
- protected:
-  static Result<bus::MessageRef> set(Client& client, const std::string& name, bool runtime,
-                                     const Wish& wish) {
-    return client.manager("SetUnitProperties", [&](Writer& out) {
-      out.s(name).b(runtime);
-      wish.write(out);
-    });
-  }
-};
-
-TEST_F(SetProperty, WritesADropInAndShowsTheValue) {
-  unit("web.service", kSleeper);
+TEST_F(TransientUnits, ADelegatedUnitTakesInProcessesWhileItIsUp) {
+  unit("mine.service", kSleeper);
   start();
   Client client = this->client();
-  run_job(client, "StartUnit", "web.service");
-  const auto changed = set(client, "web.service", false, Wish().text("Description", "50% changed"));
-  ASSERT_TRUE(changed) << changed.error().to_string();
-  const std::string file = directory.path("units.control/web.service.d/50-Description.conf");
-  auto all = client.properties(bus::unit_path("web.service"));
-  ASSERT_TRUE(all);
-  EXPECT_EQ(all->text("Description"), "50% changed");
-  EXPECT_EQ(all->text("ActiveState"), "active");
-  EXPECT_EQ(all->strings("DropInPaths"), std::vector<std::string>{file});
-  ASSERT_TRUE(set(client, "web.service", true, Wish().number("MemoryMax", 1U << 30U)));
-  ask(client, "Reload");
-  all = client.properties(bus::unit_path("web.service"));
-  ASSERT_TRUE(all);
-  EXPECT_EQ(all->text("Description"), "50% changed");
-  EXPECT_EQ(all->number("MemoryMax"), 1U << 30U);
-  EXPECT_TRUE(std::filesystem::exists(
-      directory.path("run/system.control/web.service.d/50-MemoryMax.conf")));
+  auto first = Program::start({.arguments = {"/bin/sleep", "infinity"}});
+  auto second = Program::start({.arguments = {"/bin/sleep", "infinity"}});
+  ASSERT_TRUE(first && second);
+  const auto number = static_cast<std::uint32_t>(*first->pidfd().pid());
+  const auto other = static_cast<std::uint32_t>(*second->pidfd().pid());
+  const auto attach = [](const char* unit, std::uint32_t pid) {
+    return [=](Writer& out) { out.s(unit).s("").open_array("u").u(pid).close(); };
+  };
+  EXPECT_EQ(run(client, "open.scope", Wish().processes({number}).flag("Delegate", true)), "done");
+  ask(client, "AttachProcessesToUnit", attach("open.scope", other));
+  EXPECT_EQ(ask(client, "GetUnitByPID", [&](Writer& out) { out.u(other); }).text,
+            bus::unit_path("open.scope"));
+  EXPECT_EQ(ask(client, "ListProcesses",
+                [](Writer& out) { out.as(std::vector<std::string>{"open.scope"}); })
+                .items.size(),
+            2U);
+  // Not into what keeps its group to itself, and not pidward.
+  ASSERT_EQ(run_job(client, "StartUnit", "mine.service"), "done");
+  EXPECT_EQ(error_of(client, "AttachProcessesToUnit", attach("mine.service", other)),
+            Errc::invalid_argument);
+  const auto self = static_cast<std::uint32_t>(*daemon().pidfd().pid());
+  EXPECT_EQ(error_of(client, "AttachProcessesToUnit", attach("open.scope", self)),
+            Errc::invalid_argument);
+  EXPECT_EQ(
+      error_of(client, "AttachProcessesToUnit",
+               [&](Writer& out) { out.s("open.scope").s("a/b").open_array("u").u(other).close(); }),
+      Errc::invalid_argument);
+  // Both end with the unit.
+  EXPECT_EQ(run_job(client, "StopUnit", "open.scope"), "done");
+  EXPECT_EQ(first->wait()->code, SIGTERM);
+  EXPECT_EQ(second->wait()->code, SIGTERM);
 }
 
-TEST_F(SetProperty, RefusesWhatCannotBeChanged) {
-  unit("web.service", kSleeper);
+TEST_F(TransientUnits, AnAbandonedScopeRunsOnAndEndsWithItsProcesses) {
+  unit("mine.service", kSleeper);
   start();
   Client client = this->client();
-  const auto code = [&](const std::string& name, const Wish& wish) {
-    const auto answer = set(client, name, true, wish);
-    EXPECT_FALSE(answer);
-    return answer ? Errc::failed : answer.error().code();
-  };
-  EXPECT_EQ(code("web.service", Wish().text("User", "nobody")), Errc::invalid_argument);
-  EXPECT_EQ(code("web.service", Wish().text("Levitate", "yes")), Errc::invalid_argument);
-  EXPECT_EQ(code("web.service", Wish().text("MemoryMax", "lots")), Errc::invalid_argument);
-  EXPECT_EQ(code("missing.service", Wish().text("Description", "x")), Errc::no_such_unit);
-  EXPECT_EQ(code("no suffix", Wish().text("Description", "x")), Errc::invalid_argument);
-  EXPECT_FALSE(std::filesystem::exists(directory.path("run/system.control")));
+  auto program = Program::start({.arguments = {"/bin/sleep", "infinity"}});
+  ASSERT_TRUE(program);
+  const auto number = static_cast<std::uint32_t>(*program->pidfd().pid());
+  ASSERT_EQ(run(client, "left.scope", Wish().processes({number})), "done");
+  ask(client, "AbandonScope", [](Writer& out) { out.s("left.scope"); });
+  auto all = client.properties(bus::unit_path("left.scope"));
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->text("ActiveState"), "active");
+  EXPECT_EQ(all->text("SubState"), "abandoned");
+  EXPECT_TRUE(is_removed(client, "left.scope", [&] {
+    EXPECT_TRUE(program->signal(SIGKILL));
+    program->wait();
+  }));
+  // A scope alone can be abandoned.
+  ASSERT_EQ(run_job(client, "StartUnit", "mine.service"), "done");
+  EXPECT_EQ(error_of(client, "AbandonScope", [](Writer& out) { out.s("mine.service"); }),
+            Errc::invalid_argument);
+  EXPECT_EQ(error_of(client, "AbandonScope", [](Writer& out) { out.s("left.scope"); }),
+            Errc::no_such_unit);
 }
 
 }  // namespace

@@ -31,6 +31,28 @@ TEST_F(UnitFiles, PresetDoesWhatThePresetFilesSay) {
   EXPECT_NE(none.err.find("missing.service"), std::string::npos) << none.err;
 }
 
+TEST_F(UnitFiles, PresetsAreShownWhereTheyMatter) {
+  unit("fixed.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+  const std::string files = ctl({"list-unit-files", "--no-legend", "fixed", "web"}).out;
+  EXPECT_NE(files.find("fixed.service static   -"), std::string::npos) << files;
+  EXPECT_NE(files.find("web.service   disabled enabled"), std::string::npos) << files;
+  EXPECT_EQ(ctl({"status", "fixed"}).out.find("preset:"), std::string::npos);
+  EXPECT_NE(ctl({"status", "web"}).out.find("preset: enabled"), std::string::npos);
+}
+
+TEST_F(UnitFiles, WhatHoldsUntilTheNextBootIsInTheRuntimeDirectory) {
+  EXPECT_EQ(ctl({"mask", "--runtime", "late"}).code, 0);
+  EXPECT_TRUE(fs::is_symlink(directory.path("run/system/late.service")));
+  EXPECT_EQ(state("late"), "masked-runtime\n");
+  const CtlResult refused = ctl({"start", "late"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("masked"), std::string::npos) << refused.err;
+  EXPECT_EQ(ctl({"unmask", "--runtime", "late"}).code, 0);
+  EXPECT_FALSE(fs::is_symlink(directory.path("run/system/late.service")));
+  EXPECT_EQ(ctl({"enable", "--runtime", "web"}).code, 0);
+  EXPECT_EQ(state("web"), "enabled-runtime\n");
+}
+
 TEST_F(UnitFiles, LinkTakesAFileFromElsewhereAndDisableLetsItGo) {
   const std::string file = directory.write("elsewhere/far.service", kSleeper);
   const CtlResult linked = ctl({"link", file});

@@ -49,6 +49,53 @@ TEST_F(CommandLine, SaysWhyAStartFailed) {
   EXPECT_EQ(ctl({"is-failed", "bad"}).code, 1);
 }
 
+TEST_F(CommandLine, NamesTheCommandThatFailedAndNotWhatWasEndedForItsSake) {
+  unit("late.service",
+       "[Service]\nExecStart=/bin/sleep infinity\nExecStartPost=/bin/sh -c 'exit 5'\n");
+  const CtlResult failed = ctl({"start", "late"});
+  EXPECT_EQ(failed.code, 1);
+  EXPECT_NE(failed.err.find("Step: ExecStartPost="), std::string::npos) << failed.err;
+  EXPECT_NE(failed.err.find("status=5"), std::string::npos) << failed.err;
+}
+
+TEST_F(CommandLine, WhatAServiceSaysDoesNothingToATerminal) {
+  unit("loud.service",
+       "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'printf \"a\\\\033[31mred \\\\377 "
+       "\\\\303\\\\251\\\\n\"; exit "
+       "1'\n");
+  const CtlResult failed = ctl({"start", "loud"});
+  EXPECT_NE(failed.err.find("a\\x1b[31mred \\xff \u00e9"), std::string::npos) << failed.err;
+  const std::string status = ctl({"status", "loud"}).out;
+  EXPECT_NE(status.find("a\\x1b[31mred \\xff \u00e9"), std::string::npos) << status;
+  // Into a pipe it goes as it came.
+  EXPECT_NE(ctl({"logs", "loud"}).out.find("a\033[31mred \377 \u00e9"), std::string::npos);
+}
+
+TEST_F(CommandLine, SaysThatAPropertyHasNoEffectHere) {
+  ASSERT_EQ(ctl({"start", "web"}).code, 0);
+  const CtlResult set = ctl({"set-property", "--runtime", "web", "MemoryMax=1G"});
+  EXPECT_EQ(set.code, 0);
+  EXPECT_NE(set.err.find("MemoryMax= without effect"), std::string::npos) << set.err;
+}
+
+TEST_F(CommandLine, SaysThatANameIsMissing) {
+  for (const char* verb : {"start", "stop", "restart", "reload", "enable"}) {
+    const CtlResult result = ctl({verb});
+    EXPECT_EQ(result.code, 1) << verb;
+    EXPECT_NE(result.err.find("needs the name of a unit"), std::string::npos) << result.err;
+  }
+}
+
+TEST_F(CommandLine, ShowsThatThereIsNoLimitOnTries) {
+  unit("again.service",
+       "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=1h\n"
+       "ExecStart=/bin/false\n");
+  ctl({"start", "again"});
+  ASSERT_TRUE(reaches("again.service", "SubState", "auto-restart"));
+  const std::string status = ctl({"status", "again"}).out;
+  EXPECT_NE(status.find("there is no limit on tries"), std::string::npos) << status;
+}
+
 TEST_F(CommandLine, HasSystemctlsExitCodes) {
   EXPECT_EQ(ctl({"start", "missing"}).code, 5);
   EXPECT_EQ(ctl({"stop", "missing"}).code, 5);

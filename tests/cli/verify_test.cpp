@@ -57,6 +57,14 @@ TEST(Verify, FindsProgramsThatAreNotThere) {
       << verdict.out;
 }
 
+TEST(Verify, LetsAProgramBeMissingThatMayBe) {
+  const TemporaryDirectory directory;
+  const std::string file = directory.write(
+      "may.service", "[Service]\nExecStartPre=-/nonexistent/program\nExecStart=/bin/true\n");
+  const Verdict verdict = verify(directory, {file});
+  EXPECT_EQ(verdict.code, 0) << verdict.out;
+}
+
 TEST(Verify, KnowsUnitsByNameAndYaml) {
   const TemporaryDirectory directory;
   directory.write("units/web.service.yaml", "Service:\n  ExecStart: /bin/true\n");

@@ -22,6 +22,15 @@ TEST_F(SurroundingsTest, LaterSourcesOfTheEnvironmentWin) {
   EXPECT_EQ(run().output, "unit,file,passed,,quoted value,0123,C.UTF-8\n");
 }
 
+TEST_F(SurroundingsTest, WhatAServiceIsPromisedWinsOverWhatWasSetForAll) {
+  request_.extra_environment = {"INVOCATION_ID=0123", "MAINPID=7"};
+  request_.manager_environment = {"HOME=/elsewhere", "INVOCATION_ID=of-all", "LANG=C.UTF-8",
+                                  "MAINPID=1"};
+  set(Directive::User, std::string("nobody"));
+  shell("echo $HOME,$INVOCATION_ID,$MAINPID,$LANG,$USER");
+  EXPECT_EQ(run().output, "/nonexistent,0123,7,C.UTF-8,nobody\n");
+}
+
 TEST_F(SurroundingsTest, AWatchedProcessKnowsThatItIsTheOne) {
   request_.extra_environment = {"WATCHDOG_USEC=5000000"};
   shell("echo $WATCHDOG_USEC $((WATCHDOG_PID == $$))");
@@ -36,6 +45,18 @@ TEST_F(SurroundingsTest, UnsetEnvironmentComesLast) {
   set(Directive::UnsetEnvironment, std::vector<std::string>{"A", "B=2", "C=other"});
   shell("echo [$A][$B][$C]");
   EXPECT_EQ(run().output, "[][][3]\n");
+}
+
+TEST_F(SurroundingsTest, AnEnvironmentFileThatWouldBlockIsRefused) {
+  const std::string fifo = path("fifo");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  set(Directive::EnvironmentFile, std::vector<std::string>{fifo});
+  const Compiled compiled = compile(request());
+  ASSERT_TRUE(compiled.error.has_value());
+  EXPECT_NE(compiled.error->to_string().find(fifo + " is not a regular file"), std::string::npos)
+      << compiled.error->to_string();
+  set(Directive::EnvironmentFile, std::vector<std::string>{"/dev/null"});
+  EXPECT_FALSE(compile(request()).error.has_value());
 }
 
 TEST_F(SurroundingsTest, AMissingEnvironmentFileIsAResourceFailureUnlessOptional) {

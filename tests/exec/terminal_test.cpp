@@ -1,4 +1,5 @@
 // StandardInput=tty and what belongs to it, with a real pseudo-terminal.
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <thread>
@@ -182,6 +183,26 @@ TEST_F(TerminalTest, ResetMakesItSaneBeforeAndAfter) {
   ASSERT_EQ(::tcgetattr(ours_.get(), &modes), 0);
   EXPECT_NE(modes.c_lflag & ICANON, 0U);
   EXPECT_NE(modes.c_lflag & ECHO, 0U);
+}
+
+TEST_F(TerminalTest, ItIsNamedInTheEnvironment) {
+  shell("echo $TERM");
+  EXPECT_EQ(run().output, "vt220\n");
+}
+
+TEST_F(TerminalTest, DisallocatingWipesTheScreenAndItsHistory) {
+  set(Directive::TTYVTDisallocate, true);
+  shell("tty");
+  EXPECT_TRUE(may_block(request()));
+  const RunResult result = run();
+  EXPECT_EQ(result.output, line_ + "\n");
+  EXPECT_TRUE(result.compiled.warnings.empty());
+  std::array<char, 64> seen{};
+  const ssize_t length = ::read(terminal_.get(), seen.data(), seen.size());
+  ASSERT_GT(length, 0);
+  const std::string text(seen.data(), static_cast<std::size_t>(length));
+  EXPECT_NE(text.find("\033[3J"), std::string::npos) << "the history is still there";
+  EXPECT_TRUE(has_terminal(*request().spec));
 }
 
 TEST_F(TerminalTest, HangUpEndsTheSessionThatHasIt) {

@@ -110,6 +110,18 @@ TEST_F(Activation, AcceptMakesAnInstanceForEachConnection) {
   EXPECT_EQ(supervisor_.property("each.socket", "ActiveState"), "active");
 }
 
+TEST_F(Activation, AnInstanceIsToldWhoIsAtTheOtherEnd) {
+  constexpr const char* kAddress = "127.0.0.1 18473";
+  supervisor_.write_unit("peer.socket",
+                         "[Unit]\nDefaultDependencies=no\n[Socket]\n"
+                         "ListenStream=127.0.0.1:18473\nAccept=yes\n");
+  service("peer@",
+          "ExecStart=/bin/sh -c 'echo $REMOTE_ADDR; test -n \"$REMOTE_PORT\" && echo port'\n"
+          "StandardInput=socket\nStandardOutput=socket\n");
+  ASSERT_EQ(supervisor_.ctl({"start", "peer.socket"}).exit_code, 0);
+  EXPECT_EQ(run_shell(std::string("nc ") + kAddress + " </dev/null").output, "127.0.0.1\nport\n");
+}
+
 TEST_F(Activation, AServiceThatFailsAtOnceClosesItsSocketRatherThanSpin) {
   socket("broken", "");
   service("broken", "ExecStart=/bin/false\n");

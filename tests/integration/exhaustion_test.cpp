@@ -1,6 +1,9 @@
 // When something runs out: that unit's failure, with a sentence, and nobody else's.
+#include <filesystem>
+
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include "bus/object_path.hpp"
 #include "integration/supervisor.hpp"
@@ -39,6 +42,72 @@ TEST(Exhaustion, WithoutDescriptorsAStartFailsAndEverythingElseGoesOn) {
   EXPECT_EQ(supervisor.ctl({"stop", instance(0), instance(1)}).exit_code, 0);
   const CommandResult again = supervisor.ctl({"start", instance(failed)});
   EXPECT_EQ(again.exit_code, 0) << again.output;
+}
+
+/// A user's own supervisor, whose user has nothing else that runs.
+class NoProcesses : public ::testing::Test {
+ protected:
+  static constexpr uid_t kUser = 61347;
+  static constexpr int kPlenty = 1000;
+
+  void SetUp() override {
+    for (const char* name : {"home", "run", "xdg-CONFIG", "xdg-DATA", "xdg-STATE", "xdg-CACHE"}) {
+      std::filesystem::create_directories(daemon_.directory.path(name));
+    }
+    const std::string units = "xdg-CONFIG/pidward/user/";
+    daemon_.directory.write(units + "idle.target", "[Unit]\nDescription=Nothing at all\n");
+    daemon_.directory.write(units + "many@.service", kSleeper);
+    daemon_.directory.write(units + "back.service",
+                            std::string(kSleeper) + "Restart=always\nRestartSec=50ms\n");
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(daemon_.directory.path())) {
+      ASSERT_EQ(::chown(entry.path().c_str(), kUser, kUser), 0);
+    }
+    ASSERT_EQ(::chown(daemon_.directory.path().c_str(), kUser, kUser), 0);
+    ASSERT_TRUE(daemon_.start(
+        {.user = true, .uid = kUser, .arguments = {"--unit", "idle.target", "--bus", "off"}}));
+  }
+  /// RLIMIT_NPROC of the daemon: with 1 the kernel refuses every clone with EAGAIN.
+  /// Set by the user, who may where even root may not.
+  void limit_processes(int most) {
+    auto set = test::Program::start(
+        {.arguments = {"/usr/bin/prlimit", "--pid", std::to_string(daemon_.process().pid()),
+                       "--nproc=" + std::to_string(most) + ":"},
+         .uid = kUser});
+    ASSERT_TRUE(set);
+    ASSERT_TRUE(set->wait()->is_success());
+  }
+  test::CtlResult ctl(const std::vector<std::string>& words) { return daemon_.ctl(words, kUser); }
+
+  test::Daemon daemon_;
+};
+
+TEST_F(NoProcesses, WithoutProcessesAStartFailsAndEverythingElseGoesOn) {
+  ASSERT_EQ(ctl({"start", "many@1"}).code, 0);
+  limit_processes(1);
+  const test::CtlResult refused = ctl({"start", "many@2"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("many@2.service"), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("Cannot make a process"), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("TasksMax="), std::string::npos) << refused.err;
+  EXPECT_EQ(daemon_.property("many@2.service", "Result"), "resources");
+  EXPECT_EQ(daemon_.property("many@1.service", "ActiveState"), "active");
+  EXPECT_EQ(ctl({"status", "many@1"}).code, 0);
+  EXPECT_EQ(ctl({"stop", "many@1"}).code, 0);
+  limit_processes(kPlenty);
+  EXPECT_EQ(ctl({"start", "many@2"}).code, 0);
+}
+
+TEST_F(NoProcesses, ARestartIsTriedAgainUntilThereAreSome) {
+  ASSERT_EQ(ctl({"start", "back"}).code, 0);
+  limit_processes(1);
+  ASSERT_EQ(ctl({"kill", "-s", "KILL", "back"}).code, 0);
+  // Refused at least once.
+  ASSERT_TRUE(daemon_.wait_for_output("Cannot make a process"));
+  limit_processes(kPlenty);
+  ctl({"reset-failed", "back"});
+  ASSERT_EQ(ctl({"start", "back"}).code, 0);
+  EXPECT_TRUE(daemon_.reaches("back.service", "SubState", "running"));
 }
 
 TEST(Exhaustion, ClientsThatStayDoNotTakeWhatControlNeeds) {

@@ -25,22 +25,23 @@ using test::TemporaryDirectory;
 /// A logger on a thread, and the daemon's end of its socket.
 class RunningLogger {
  public:
-  explicit RunningLogger(const std::string& directory, LogLimits limits = {}) {
+  explicit RunningLogger(const std::string& directory, LogLimits limits = {})
+      : RunningLogger(LoggerSettings{.directory = directory, .limits = limits}) {}
+  explicit RunningLogger(const LoggerSettings& settings) {
     auto pair = sys::make_socketpair(SOCK_SEQPACKET);
     control_ = std::move(pair->first);
-    thread_ = std::thread([fd = pair->second.release(), directory, limits] {
-      run_logger(fd, {directory, limits});
-    });
+    thread_ = std::thread([fd = pair->second.release(), settings] { run_logger(fd, settings); });
   }
   ~RunningLogger() { finish(); }
   RunningLogger(const RunningLogger&) = delete;
   RunningLogger& operator=(const RunningLogger&) = delete;
 
-  sys::Fd open(int id, const std::string& unit, LogLevel most_verbose = LogLevel::debug) {
+  sys::Fd open(int id, const std::string& unit, LogLevel most_verbose = LogLevel::debug,
+               const std::string& copies = {}) {
     auto pipe = sys::make_pipe();
     EXPECT_TRUE(sys::send_message(control_.get(),
-                                  fmt::format("open\n{}\n{}\nprog\n42\n6\n1\n{}", id, unit,
-                                              static_cast<unsigned>(most_verbose)),
+                                  fmt::format("open\n{}\n{}\nprog\n42\n6\n1\n{}\n{}", id, unit,
+                                              static_cast<unsigned>(most_verbose), copies),
                                   {pipe->read_end.get()}));
     return std::move(pipe->write_end);
   }
@@ -232,6 +233,36 @@ TEST(LogFollower, SeesWhatIsWrittenLaterAcrossARotation) {
     }
   }
   EXPECT_EQ(seen, 60);
+}
+
+TEST(Logger, CopiesLinesToTheKernelLogAndTheConsole) {
+  const TemporaryDirectory directory;
+  const std::string kernel = directory.write("kmsg", "");
+  const std::string console = directory.write("console", "");
+  {
+    RunningLogger logger(LoggerSettings{
+        .directory = directory.path(), .limits = {}, .kernel_log = kernel, .console = console});
+    const sys::Fd both = logger.open(1, "both.service", LogLevel::info, "kc");
+    const sys::Fd none = logger.open(2, "none.service");
+    ASSERT_TRUE(sys::write_all(both.get(), "<3>bad\n<7>chatter\n"));
+    ASSERT_TRUE(sys::write_all(none.get(), "quiet\n"));
+  }
+  EXPECT_EQ(directory.read("kmsg"), "<3>prog[42]: bad\n");
+  EXPECT_EQ(directory.read("console"), "prog[42]: bad\n");
+  const auto lines = read_last_log_lines(directory.path(), "both.service", 10);
+  ASSERT_TRUE(lines);
+  EXPECT_EQ(lines->size(), 1U);
+}
+
+TEST(Logger, SaysOnceThatLinesCannotBeCopied) {
+  const TemporaryDirectory directory;
+  RunningLogger logger(LoggerSettings{
+      .directory = directory.path(), .limits = {}, .console = directory.path("no/console")});
+  const sys::Fd stream = logger.open(1, "a.service", LogLevel::debug, "c");
+  ASSERT_TRUE(sys::write_all(stream.get(), "one\ntwo\n"));
+  const std::string told = logger.wait_for_message();
+  EXPECT_TRUE(told.starts_with("trouble\n")) << told;
+  EXPECT_NE(told.find("no/console"), std::string::npos) << told;
 }
 
 }  // namespace

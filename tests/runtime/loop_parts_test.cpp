@@ -124,6 +124,29 @@ TEST(WorkerPool, BringsResultsBackToTheLoop) {
   EXPECT_EQ(pool.pending(), 0U);
 }
 
+TEST(WorkerPool, OthersTakeThePlaceOfThreadsThatAreHeldUp) {
+  boost::asio::io_context io(1);
+  auto guard = boost::asio::make_work_guard(io);
+  WorkerPool pool(io);
+  auto gate = sys::make_pipe();
+  ASSERT_TRUE(gate);
+  int held_up = 2;
+  for (int i = 0; i < 2; ++i) {
+    pool.run([&] { return sys::read_some(gate->read_end.get(), 1).has_value(); },
+             [&](bool) {
+               if (--held_up == 0) guard.reset();
+             });
+  }
+  bool went_on = false;
+  pool.run([] { return true; },
+           [&](bool) {
+             went_on = held_up == 2;
+             static_cast<void>(sys::write_all(gate->write_end.get(), "xx"));
+           });
+  io.run();
+  EXPECT_TRUE(went_on);
+}
+
 TEST(WorkerPool, StopWaitsForWhatRunsAndDropsTheRest) {
   boost::asio::io_context io(1);
   WorkerPool pool(io);

@@ -115,5 +115,17 @@ TEST(Words, AreFoundWhole) {
   EXPECT_FALSE(has_word("", "cpu"));
 }
 
+TEST_F(ResourceFiles, DelegationAsksForControllers) {
+  EXPECT_FALSE(delegated_controllers(settings_));
+  set(Directive::Delegate, "cpu memory");
+  EXPECT_THAT(*delegated_controllers(settings_), ElementsAre("cpu", "memory"));
+  EXPECT_THAT(wanted_controllers(settings_), ElementsAre("memory", "pids", "cpu"));
+  set(Directive::Delegate, "yes");
+  EXPECT_THAT(*delegated_controllers(settings_),
+              ElementsAre("cpu", "cpuset", "io", "memory", "pids"));
+  set(Directive::Delegate, "no");
+  EXPECT_FALSE(delegated_controllers(settings_));
+}
+
 }  // namespace
 }  // namespace pidward::runtime

@@ -183,11 +183,11 @@ TEST(Fragment, ListsWhatHasNoEffectInOneLine) {
   Unit unit;
   unit.read(
       "[Service]\nPrivateTmp=yes\nPrivateTmp=yes\nPrivateDevices=no\nProtectSystem="
-      "no\nStandardOutput=kmsg\n");
+      "no\nStandardOutput=kmsg\nPrivateUsers=yes\n");
   EXPECT_THAT(
       unit.said(),
       ElementsAre("unsupported 2:12 without effect in this version of pidward: PrivateTmp= (line "
-                  "2), StandardOutput=kmsg (line 6)"));
+                  "2), PrivateUsers= (line 7)"));
   EXPECT_EQ(unit.spec.settings.string(Directive::PrivateTmp), "yes");
 }
 

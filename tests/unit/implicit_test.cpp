@@ -107,6 +107,20 @@ TEST(ServiceImplies, ANotifySocketWhereItIsNeeded) {
   EXPECT_EQ(access(loaded(tree, "d.service", Tree::service())), NotifyAccess::none);
 }
 
+TEST(ServiceImplies, InputWhereThereIsSome) {
+  Tree tree;
+  const auto kind = [](const UnitSpec& spec) {
+    const Value* value = spec.settings.get(Directive::StandardInput);
+    return static_cast<StandardInput>(std::get<StreamTarget>(*value).kind);
+  };
+  EXPECT_EQ(kind(*loaded(tree, "a.service", Tree::service() + "StandardInputText=hello\n")),
+            StandardInput::data);
+  EXPECT_EQ(kind(*loaded(tree, "b.service",
+                         Tree::service() + "StandardInputText=hello\nStandardInput=null\n")),
+            StandardInput::null);
+  EXPECT_EQ(kind(*loaded(tree, "c.service", Tree::service())), StandardInput::null);
+}
+
 TEST(ServiceImplies, TheLogOnlyWhereItWritesToIt) {
   Tree tree;
   EXPECT_FALSE(has(*loaded(tree, "a.service", Tree::service() + "StandardOutput=null\n"),

@@ -171,6 +171,15 @@ TEST(NeedsReload, ConcernsUnitsThatWereMissingAndFilesGivenByPath) {
   EXPECT_TRUE(UnitLoader(tree.context()).needs_reload(*by_path));
 }
 
+TEST(NeedsReload, IsNotForWhatStillCannotBeRead) {
+  Tree tree;
+  tree.files.add_file(kUsr + "a.service/inside", "");
+  tree.files.add_file(kUsr + "service.d/all.conf", "[Service]\nNice=1\n");
+  const auto broken = tree.load("a.service");
+  ASSERT_EQ(broken->load_state, LoadState::error);
+  EXPECT_FALSE(UnitLoader(tree.context()).needs_reload(*broken));
+}
+
 TEST(Loader, KeepsItsPictureUntilItIsRefreshed) {
   Tree tree;
   UnitLoader loader(tree.context());

@@ -29,6 +29,7 @@ Interface type_interface(unit::UnitType type, std::string_view title) {
       add_settings(interface, Section::Slice);
       break;
     case UnitType::scope:
+      add_scope_methods(interface);
       add_settings(interface, Section::Scope);
       break;
     case UnitType::target:
@@ -54,6 +55,7 @@ Catalogue::Catalogue() {
   add_system(manager);
   add_process_requests(manager);
   add_leases(manager);
+  add_machine(manager);
   add_manager_properties(manager);
   manager_ = {keep(std::move(manager))};
 

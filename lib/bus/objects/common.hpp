@@ -62,6 +62,9 @@ void clean(const CallPtr& call, UnitId unit, const std::vector<std::string>& mas
 void freeze(const CallPtr& call, UnitId unit, bool freeze);
 /// Reads "a(sv)" of SetUnitProperties and carries it out.
 void set_unit_properties(const CallPtr& call, const std::string& name, bool runtime);
+/// Reads "sau" of AttachProcesses and carries it out.
+void attach_processes_to(const CallPtr& call, UnitId unit);
+void abandon(const CallPtr& call, UnitId unit);
 
 void add_reference(const CallPtr& call, UnitId unit);
 void drop_reference(const CallPtr& call, UnitId unit);

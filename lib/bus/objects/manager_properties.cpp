@@ -176,8 +176,8 @@ constexpr Property kDefaults[] = {
      }},
     {"DefaultCPUAccounting", "b", kConst, no},
     {"DefaultBlockIOAccounting", "b", kConst, no},
-    {"DefaultMemoryAccounting", "b", kConst, no},
-    {"DefaultTasksAccounting", "b", kConst, no},
+    {"DefaultMemoryAccounting", "b", kConst, yes},
+    {"DefaultTasksAccounting", "b", kConst, yes},
     {"DefaultTarget", "s", kConst,
      [](Writer& out, const Subject& s, RowPtr) { out.s(s.manager.config().default_target); }},
 };

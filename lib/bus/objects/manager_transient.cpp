@@ -46,13 +46,23 @@ Status check_process(const CallPtr& call, const sys::Pidfd& process) {
                                                 facts.pid, facts.uid, uid));
 }
 
-Result<std::vector<sys::Pidfd>> open_processes(const CallPtr& call, PropertySet& properties) {
+/// Processes by their numbers, 0 the caller; whether the caller may move them is not looked at.
+Result<std::vector<sys::Pidfd>> open_numbers(const CallPtr& call,
+                                             const std::vector<std::uint32_t>& numbers) {
   std::vector<sys::Pidfd> processes;
-  for (const std::uint32_t number : properties.numbers()) {
+  for (const std::uint32_t number : numbers) {
+    if (number > static_cast<std::uint32_t>(INT32_MAX)) {
+      return Error(Errc::invalid_argument, fmt::format("{} is not a process number", number));
+    }
     PIDWARD_TRY(sys::Pidfd process,
                 number == 0 ? open_caller(call) : sys::Pidfd::open(static_cast<pid_t>(number)));
     processes.push_back(std::move(process));
   }
+  return processes;
+}
+
+Result<std::vector<sys::Pidfd>> open_processes(const CallPtr& call, PropertySet& properties) {
+  PIDWARD_TRY(std::vector<sys::Pidfd> processes, open_numbers(call, properties.numbers()));
   for (sys::Fd& descriptor : properties.descriptors()) {
     PIDWARD_TRY(sys::Pidfd process, sys::Pidfd::from_untrusted(std::move(descriptor)));
     processes.push_back(std::move(process));
@@ -130,6 +140,16 @@ void set_properties(const CallPtr& call) {
   set_unit_properties(call, name, runtime);
 }
 
+void attach_processes(const CallPtr& call) {
+  const std::string name = call->in().s();
+  if (const auto unit = loaded_unit(call, name)) attach_processes_to(call, *unit);
+}
+
+void abandon_scope(const CallPtr& call) {
+  const std::string name = call->in().s();
+  if (const auto unit = loaded_unit(call, name)) abandon(call, *unit);
+}
+
 constexpr Method kTransientMethods[] = {
     {"StartTransientUnit", "ssa(sv)a(sa(sv))", "name,mode,properties,aux", "o", "job",
      Access::change, start_transient},
@@ -137,6 +157,9 @@ constexpr Method kTransientMethods[] = {
      Access::change, hold_transient},
     {"SetUnitProperties", "sba(sv)", "name,runtime,properties", "", "", Access::change,
      set_properties},
+    {"AttachProcessesToUnit", "ssau", "unit_name,subcgroup,pids", "", "", Access::change,
+     attach_processes},
+    {"AbandonScope", "s", "name", "", "", Access::change, abandon_scope},
 };
 
 }  // namespace
@@ -156,6 +179,33 @@ void set_unit_properties(const CallPtr& call, const std::string& name, bool runt
                                             if (!unit) return call->fail(unit.error());
                                             call->reply();
                                           });
+}
+
+void attach_processes_to(const CallPtr& call, UnitId unit) {
+  const std::string subgroup = call->in().s();
+  std::vector<std::uint32_t> numbers;
+  call->in().enter('a', "u");
+  while (call->in().more()) numbers.push_back(call->in().u());
+  call->in().exit();
+  if (!subgroup.empty() && subgroup.front() != '/') {
+    return call->fail(Error(Errc::invalid_argument,
+                            fmt::format("Control group path is not absolute: {}", subgroup)));
+  }
+  auto processes = open_numbers(call, numbers);
+  if (!processes) return call->fail(processes.error());
+  for (const sys::Pidfd& process : *processes) {
+    if (Status allowed = check_process(call, process); !allowed) return call->fail(allowed.error());
+  }
+  reply_status(call,
+               call->services().manager.attach_processes(unit, subgroup, *std::move(processes)));
+}
+
+void abandon(const CallPtr& call, UnitId unit) {
+  const Status abandoned = call->services().manager.abandon_scope(unit);
+  if (!abandoned && abandoned.error().code() == Errc::unit_inactive) {
+    return call->fail("org.pidward1.ScopeNotRunning", abandoned.error().to_string());
+  }
+  reply_status(call, abandoned);
 }
 
 void add_transient_units(Interface& manager) {

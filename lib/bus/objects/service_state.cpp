@@ -267,6 +267,13 @@ void get_processes(const CallPtr& call) {
 
 constexpr Method kProcessMethods[] = {
     {"GetProcesses", "", "", "a(sus)", "processes", Access::read, get_processes},
+    {"AttachProcesses", "sau", "subcgroup,pids", "", "", Access::change,
+     [](const CallPtr& call) { attach_processes_to(call, call->unit); }},
+};
+
+constexpr Method kScopeMethods[] = {
+    {"Abandon", "", "", "", "", Access::change,
+     [](const CallPtr& call) { abandon(call, call->unit); }},
 };
 
 void unknown_number(Writer& out, const Subject& /*subject*/, RowPtr /*row*/) {
@@ -337,6 +344,9 @@ void add_path_state(Interface& path) {
 }
 void add_process_methods(Interface& unit_type) {
   unit_type.add(kProcessMethods);
+}
+void add_scope_methods(Interface& scope) {
+  scope.add(kScopeMethods);
 }
 void add_control_group_state(Interface& unit_type) {
   unit_type.add(kControlGroup);

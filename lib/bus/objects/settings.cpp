@@ -95,7 +95,7 @@ struct AsBool {
     return value == "yes" || value == "true" || value == "on" || value == "1";
   }
   bool operator()(const std::vector<std::string>& value) const {
-    return !value.empty() && value.front() != "no" && value.front() != "false";
+    return !value.empty() && value.back() != "no" && value.back() != "false";
   }
   template <typename T>
   bool operator()(const T& /*value*/) const {

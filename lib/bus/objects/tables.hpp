@@ -12,6 +12,7 @@ void add_transient_units(Interface& manager);   ///< StartTransientUnit, SetUnit
 void add_system(Interface& manager);            ///< Reload, SetEnvironment, Exit …
 void add_process_requests(Interface& manager);  ///< ListProcesses, OpenProcess …
 void add_leases(Interface& manager);            ///< LeaseUnit, LeaseProcess …
+void add_machine(Interface& manager);           ///< Reboot, GetDynamicUsers, DefaultLimit… …
 void add_manager_properties(Interface& manager);
 
 void add_unit_methods(Interface& unit);
@@ -24,7 +25,8 @@ void add_service_state(Interface& service);
 void add_socket_state(Interface& socket);
 void add_timer_state(Interface& timer);
 void add_path_state(Interface& path);
-void add_process_methods(Interface& unit_type);      ///< GetProcesses
+void add_process_methods(Interface& unit_type);      ///< GetProcesses, AttachProcesses
+void add_scope_methods(Interface& scope);            ///< Abandon
 void add_control_group_state(Interface& unit_type);  ///< ControlGroup, MemoryCurrent …
 
 /// Every directive of `section` that has a D-Bus name and is not there yet, from the directive

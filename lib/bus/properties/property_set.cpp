@@ -130,6 +130,19 @@ Result<bool> PropertySet::read_special(const std::string& name, const std::strin
     PIDWARD_CHECK(read_assignments(in));
     return true;
   }
+  if (std::string bound; ends_with(name, "Scale", bound)) {
+    const Row* row = unit::find_bus_row(Section::Slice, bound);
+    const bool scales = row != nullptr && row->syntax == unit::Syntax::resource &&
+                        (row->id == Directive::TasksMax || bound.starts_with("Memory"));
+    if (!scales || !section_of(*row)) return false;
+    if (type != "u") return expecting(name, type, "u");
+    // A share of UINT32_MAX, rounded to what a unit file can say.
+    constexpr std::uint64_t kPermyriad = 10000;
+    const std::uint64_t parts = (in.u() * kPermyriad + UINT32_MAX / 2) / UINT32_MAX;
+    PIDWARD_CHECK(
+        add_text(std::string(row->name), fmt::format("{}.{:02}%", parts / 100, parts % 100)));
+    return true;
+  }
   if (only_changeable_) return false;
   if (name == "AddRef") {
     if (type != "b") return expecting(name, type, "b");

@@ -56,6 +56,24 @@ void announce_trigger(MachineContext& c, std::vector<std::string>& environment) 
   }
 }
 
+/// How the one service ended whose OnFailure= or OnSuccess= names this one (systemd.exec(5),
+/// $MONITOR_…). With several nobody could say which is meant.
+void announce_monitored(MachineContext& c, std::vector<std::string>& environment) {
+  std::vector<UnitId> others = c.related(unit::Dependency::OnFailureOf);
+  for (const UnitId other : c.related(unit::Dependency::OnSuccessOf)) others.push_back(other);
+  if (others.size() != 1) return;
+  const UnitStatus other = c.status_of(others.front());
+  if (other.service == nullptr) return;
+  const CommandStatus& main = other.service->main_status;
+  const bool ended = main.exited.mono != MonoTime();
+  for (const std::string& each : result_environment(
+           other.service->result, ended ? std::optional(main.status) : std::nullopt)) {
+    environment.push_back("MONITOR_" + each);
+  }
+  environment.push_back("MONITOR_INVOCATION_ID=" + other.invocation.to_string());
+  environment.push_back("MONITOR_UNIT=" + other.spec->name.str());
+}
+
 }  // namespace
 
 void ServiceMachine::spawn(MachineContext& c, ProcessRole role, Directive list,
@@ -110,6 +128,12 @@ Spawn ServiceMachine::spawn_effect(MachineContext& c, ProcessRole role, const Ch
   if (list == Directive::ExecStart && status_.watchdog_interval > Duration::zero()) {
     effect.environment.push_back(
         fmt::format("WATCHDOG_USEC={}", status_.watchdog_interval.count()));
+  }
+  if (const std::string& file = c.settings().string(Directive::PIDFile); !file.empty()) {
+    effect.environment.push_back("PIDFILE=" + file);
+  }
+  if (list == Directive::ExecStartPre || list == Directive::ExecStart) {
+    announce_monitored(c, effect.environment);
   }
   announce_trigger(c, effect.environment);
   if (gets_sockets(list) && connection_ == 0) effect.sockets = sockets_of(c);

@@ -38,14 +38,6 @@ bool failure_is_fatal(const Row& row, std::string_view text) {
   return std::find(kFatal.begin(), kFatal.end(), row.id) != kFatal.end();
 }
 
-/// Words of directives that have an effect otherwise, but none of their own yet.
-bool stream_without_effect(const Row& row, const Value& value) {
-  if (row.syntax != Syntax::stream_input && row.syntax != Syntax::stream_output) return false;
-  const std::string_view word =
-      row.choices[static_cast<std::size_t>(std::get<StreamTarget>(value).kind)];
-  return word.starts_with("kmsg") || word.ends_with("+console");
-}
-
 /// A directive without effect that asks for nothing: PrivateTmp=no.
 bool asks_for_nothing(const Row& row, const Value& value) {
   if (const bool* const boolean = std::get_if<bool>(&value);
@@ -292,15 +284,8 @@ void Applier::add_dependencies(const Row& row, const std::vector<std::string>& n
 }
 
 void Applier::warn_without_effect(const Row& row, const Value& value, TextPosition at) {
-  std::string setting;
-  if (stream_without_effect(row, value)) {
-    const auto kind = static_cast<std::size_t>(std::get<StreamTarget>(value).kind);
-    setting = fmt::format("{}={}", row.name, row.choices[kind]);
-  } else if (row.effect == Effect::none_yet && !asks_for_nothing(row, value)) {
-    setting = fmt::format("{}=", row.name);
-  } else {
-    return;
-  }
+  if (row.effect != Effect::none_yet || asks_for_nothing(row, value)) return;
+  const std::string setting = fmt::format("{}=", row.name);
   auto list =
       std::find_if(into_.diagnostics.begin(), into_.diagnostics.end(),
                    [](const Diagnostic& each) { return each.severity == Severity::unsupported; });
