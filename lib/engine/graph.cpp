@@ -135,6 +135,7 @@ void Core::add(std::span<const unit::UnitSpecPtr> specs) {
     UnitContext context(*this, unit);
     unit.machine->added(context);
     queue_recheck(unit);
+    unit.edges.shrink_to_fit();
   }
   tell_loaded(specs);
 }

@@ -203,17 +203,31 @@ PIDWARD_CHILD_CODE bool is_recorded(const GateWords* gate) {
   return !is_error(end) && static_cast<std::uint64_t>(end) >= size;
 }
 
+/// The parent that made us on another processor is about to decide: for a moment we look only.
+PIDWARD_CHILD_CODE void linger(GateWords* gate) {
+  constexpr int kLooks = 200;
+  for (int i = 0; i < kLooks && look_at(gate) == GateState::closed; ++i) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+  }
+}
+
 /// Waits until the parent has decided. Should it die before that, we go with it, unless it has
 /// written down that we exist. False: not to be run.
 PIDWARD_CHILD_CODE bool wait_for_gate(const ChildTask& task) {
+  linger(task.gate);
   for (;;) {
-    const GateState state = look_at(task.gate);
-    if (state != GateState::closed) return state == GateState::open;
+    GateState state = GateState::closed;
+    const GateState sleeping = GateState::waited_at;
+    __atomic_compare_exchange(&task.gate->state, &state, &sleeping, false, __ATOMIC_ACQ_REL,
+                              __ATOMIC_ACQUIRE);
+    if (state == GateState::open || state == GateState::abandoned) return state == GateState::open;
     if (has_ended(task.parent)) {
       return look_at(task.gate) == GateState::open || is_recorded(task.gate);
     }
     struct timespec nap = {0, 20'000'000};
-    raw_syscall(SYS_futex, &task.gate->state, FUTEX_WAIT, GateState::closed, &nap, nullptr, 0);
+    raw_syscall(SYS_futex, &task.gate->state, FUTEX_WAIT, GateState::waited_at, &nap, nullptr, 0);
   }
 }
 

@@ -49,8 +49,11 @@ void Gate::announce_record(int fd, std::uint64_t size) {
 }
 
 void Gate::decide(GateState decision) {
-  if (words_->state != GateState::closed) return;
-  __atomic_store(&words_->state, &decision, __ATOMIC_RELEASE);
+  GateState before = GateState::closed;
+  __atomic_load(&words_->state, &before, __ATOMIC_ACQUIRE);
+  if (before != GateState::closed && before != GateState::waited_at) return;
+  __atomic_exchange(&words_->state, &decision, &before, __ATOMIC_ACQ_REL);
+  if (before != GateState::waited_at) return;
   sys::call(SYS_futex, &words_->state, FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 

@@ -10,8 +10,8 @@
 
 namespace pidward::exec {
 
-/// What the parent decided.
-enum class GateState : std::uint32_t { closed, open, abandoned };
+/// What the parent decided. `waited_at`: not yet, and the child sleeps until it has.
+enum class GateState : std::uint32_t { closed, waited_at, open, abandoned };
 
 /// What parent and child share at the gate. Should the parent die before it has decided, the child
 /// looks for itself whether it is known: a file that has grown to `recorded_size` says so.
@@ -34,7 +34,7 @@ class Gate {
   ~Gate();
   explicit operator bool() const { return words_ != nullptr; }
 
-  [[nodiscard]] const GateWords* words() const { return words_; }
+  [[nodiscard]] GateWords* words() const { return words_; }
   /// For the next child; only while none looks.
   void reset(GateState state);
   /// Where the record of the child is about to be written, and how long that file is then.

@@ -1,5 +1,6 @@
 #include "exec/spawn.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <utility>
@@ -18,7 +19,7 @@ namespace pidward::exec {
 namespace {
 
 constexpr std::size_t kStackSize = 16U * 1024U;
-constexpr std::size_t kKept = 64;
+constexpr std::size_t kLeastKept = 4;
 
 /// The child must not run our handlers, and it inherits the mask; its last step before exec opens
 /// it again.
@@ -45,9 +46,22 @@ struct ChildMemory {
   Gate gate;
 };
 
-/// Memory of children is used again: mapping it costs more than the clone.
+/// Memory of children is used again: mapping it costs more than the clone. Beyond a few only as
+/// much is kept as is in use, so that nothing is left of a thousand starts when they are over.
+struct MemoryPool {
+  std::vector<ChildMemory> free;
+  std::size_t in_use = 0;
+
+  void put_back(ChildMemory memory) {
+    if (in_use > 0) --in_use;
+    const std::size_t most = std::max(kLeastKept, in_use);
+    if (memory.stack) free.push_back(std::move(memory));
+    while (free.size() > most) free.pop_back();
+  }
+};
+
 struct Spawner::Impl {
-  std::shared_ptr<std::vector<ChildMemory>> pool = std::make_shared<std::vector<ChildMemory>>();
+  std::shared_ptr<MemoryPool> pool = std::make_shared<MemoryPool>();
   sys::Pidfd self;  ///< a gated child watches whether we are still there
 };
 
@@ -59,7 +73,7 @@ struct SpawnedChild::Impl {
   ChildTask task;
   std::string procs_file;  ///< what task.join_cgroup points to
   ChildMemory memory;
-  std::shared_ptr<std::vector<ChildMemory>> pool;
+  std::shared_ptr<MemoryPool> pool;
   std::optional<StepFailure> failure;
   bool in_use = false;  ///< the child may still touch plan and stack
 
@@ -69,8 +83,7 @@ struct SpawnedChild::Impl {
   void release_memory() {
     in_use = false;
     plan.reset();
-    if (memory.stack && pool->size() < kKept) pool->push_back(std::move(memory));
-    memory = {};
+    pool->put_back(std::exchange(memory, {}));
   }
   [[nodiscard]] ExecOutcome describe_failure() const;
 
@@ -160,9 +173,9 @@ Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, ChildGroup g
   if (!impl_->self) {
     PIDWARD_TRY(impl_->self, sys::Pidfd::open(::getpid()));
   }
-  if (!impl_->pool->empty()) {
-    state.memory = std::move(impl_->pool->back());
-    impl_->pool->pop_back();
+  if (!impl_->pool->free.empty()) {
+    state.memory = std::move(impl_->pool->free.back());
+    impl_->pool->free.pop_back();
   } else {
     PIDWARD_TRY(state.memory.stack, sys::ChildStack::create(kStackSize));
     PIDWARD_TRY(state.memory.gate, Gate::create());
@@ -192,6 +205,7 @@ Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, ChildGroup g
   }
   PIDWARD_TRY(sys::Child made, std::move(clone));
   state.in_use = true;
+  ++state.pool->in_use;
   state.pid = made.pid;
   state.pidfd = std::move(made.pidfd);
   return child;

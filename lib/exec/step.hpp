@@ -54,7 +54,7 @@ struct ChildTask {
   std::size_t count = 0;
   const char* join_cgroup = nullptr;  ///< cgroup.procs of the group to move into first, or none
   int report_fd = -1;
-  const GateWords* gate = nullptr;
+  GateWords* gate = nullptr;
   int parent = -1;         ///< pidfd of whoever decides at the gate
   int lowest_free_fd = 3;  ///< above every descriptor number that the program will find open
 };

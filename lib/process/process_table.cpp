@@ -47,8 +47,8 @@ Result<ProcessHandle> ProcessTable::open(sys::Pidfd pidfd) {
 }
 
 Result<ProcessHandle> ProcessTable::adopt_child(sys::Pidfd pidfd, UnitId unit, Role role,
-                                                Collected collected) {
-  PIDWARD_TRY(ProcessState * state, find_or_add(std::move(pidfd)));
+                                                Collected collected, pid_t pid) {
+  PIDWARD_TRY(ProcessState * state, find_or_add(std::move(pidfd), pid));
   ProcessHandle handle(state);
   state->is_child_ = collected == Collected::by_us;
   state->is_autokilled_ = collected == Collected::by_kernel;
@@ -84,11 +84,17 @@ Result<ProcessTable::Identity> ProcessTable::identify(const sys::Pidfd& pidfd) c
   return identity;
 }
 
-Result<ProcessState*> ProcessTable::find_or_add(sys::Pidfd pidfd) {
+Result<ProcessState*> ProcessTable::find_or_add(sys::Pidfd pidfd, pid_t from_clone) {
   if (is_shut_down_) {
     return Error(Errc::shutting_down, "No process is taken in any more: pidward is stopping");
   }
-  PIDWARD_TRY(Identity identity, identify(pidfd));
+  Identity identity;
+  if (from_clone > 0 && features_.has(sys::Feature::pidfs)) {
+    PIDWARD_TRY(const std::uint64_t inode, pidfd.inode());
+    identity = {ProcessId(inode), from_clone};
+  } else {
+    PIDWARD_TRY(identity, identify(pidfd));
+  }
   if (const auto found = states_.find(identity.id); found != states_.end()) {
     return found->second.get();
   }
@@ -96,6 +102,8 @@ Result<ProcessState*> ProcessTable::find_or_add(sys::Pidfd pidfd) {
   if (by_number) {
     // Serial above, number below: never given out again, and readable in a log.
     identity.id = ProcessId(next_serial_ << 32U | static_cast<std::uint64_t>(identity.pid));
+  } else if (identity.pid != 0) {
+    // clone3 said so
   } else if (auto info = pidfd.info(sys::uapi::kPidfdInfoPid);
              info && features_.has(sys::Feature::pidfd_info)) {
     identity.pid = static_cast<pid_t>(info->pid);

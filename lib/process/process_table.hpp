@@ -157,9 +157,10 @@ class ProcessTable {
   Result<ProcessHandle> open(sys::Pidfd pidfd);
   /// open() for a child of ours: clone3's pidfd, or an orphan that came to us.
   /// by_kernel: made with CLONE_AUTOREAP and CLONE_PIDFD_AUTOKILL, `pidfd` being the descriptor
-  /// that clone3 gave.
+  /// that clone3 gave. `pid`: what clone3 returned with it; then the kernel is not asked for it,
+  /// nor whether it is a pidfd.
   Result<ProcessHandle> adopt_child(sys::Pidfd pidfd, UnitId unit, Role role,
-                                    Collected collected = Collected::by_us);
+                                    Collected collected = Collected::by_us, pid_t pid = 0);
 
   /// Another handle on a process that is in the table; empty if it is not.
   [[nodiscard]] ProcessHandle find(ProcessId id);
@@ -194,7 +195,7 @@ class ProcessTable {
     pid_t pid = 0;  ///< 0 when reaped
   };
   [[nodiscard]] Result<Identity> identify(const sys::Pidfd& pidfd) const;
-  Result<ProcessState*> find_or_add(sys::Pidfd pidfd);
+  Result<ProcessState*> find_or_add(sys::Pidfd pidfd, pid_t from_clone = 0);
   void last_handle_closed(ProcessState* state) noexcept;
   std::unique_ptr<ProcessState> take_out(ProcessState& state) noexcept;
   void link(ProcessState& state);

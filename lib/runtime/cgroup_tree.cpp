@@ -123,11 +123,11 @@ Result<sys::CgroupDir> CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spe
   }
   Group group;
   group.path = group_path_of(spec, core_.config.scope == unit::Scope::user);
-  if (auto left = sys::CgroupDir::open(*mount_, full_path(group))) {
+  if (auto left = base_.open_below(group.path)) {
     group.killed = !left->remove();  // of an earlier daemon; what still lives there keeps it
   }
   if (!controllers_.empty()) prepare_parents(group.path, spec);
-  auto directory = sys::CgroupDir::create(*mount_, full_path(group));
+  auto directory = make(group.path);
   if (!directory) return std::move(directory).error().within("Cannot make the control group");
   PIDWARD_TRY(group.id, directory->id());
   if (spec.settings.boolean(unit::Directive::KillOnManagerExit)) {
@@ -149,12 +149,26 @@ Result<sys::CgroupDir> CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spe
   }
   watches_[group.watch] = unit;
   by_id_[group.id] = unit;
-  by_path_[group.path] = unit;
   group.known_empty = !group.killed;
   write_limits(*directory, group.path, !group.killed, spec);
   watch_memory(unit, group, *directory, spec);
-  groups_.emplace(unit, std::move(group));
+  const Group& kept = groups_.emplace(unit, std::move(group)).first->second;
+  by_path_.erase(kept.path);  // its view may be of another unit's string
+  by_path_.emplace(kept.path, unit);
   return directory;
+}
+
+Result<sys::CgroupDir> CgroupTree::make(const std::string& path) {
+  // Its slice is there already, but for the first in it.
+  const std::size_t slash = path.rfind('/');
+  const std::string parent = slash == std::string::npos ? std::string() : path.substr(0, slash);
+  if (!parent.empty()) {
+    if (const auto slice = base_.open_below(parent)) {
+      return slice->create_child(path.substr(slash + 1));
+    }
+  }
+  return sys::CgroupDir::create(*mount_,
+                                base_.path() == "/" ? "/" + path : base_.path() + "/" + path);
 }
 
 void CgroupTree::note_joined(UnitId unit) {
@@ -211,6 +225,7 @@ bool CgroupTree::may_clone_into(UnitId unit) const {
 Result<sys::CgroupDir> CgroupTree::group(UnitId unit) const {
   const auto found = groups_.find(unit);
   if (found == groups_.end()) return Error(Errc::not_found, "The unit has no control group");
+  if (auto quick = base_.open_below(found->second.path)) return quick;
   return sys::CgroupDir::open(*mount_, full_path(found->second));
 }
 
@@ -222,9 +237,12 @@ std::string CgroupTree::path(UnitId unit) const {
 bool CgroupTree::is_populated(UnitId unit) {
   const auto found = groups_.find(unit);
   if (found == groups_.end() || found->second.known_empty) return false;
-  const auto directory = group(unit);
-  if (!directory) return false;
-  const auto populated = directory->populated();
+  auto populated = base_.populated_below(found->second.path);
+  if (!populated) {
+    const auto directory = group(unit);
+    if (!directory) return false;
+    populated = directory->populated();
+  }
   found->second.known_empty = populated && !*populated;
   return populated && *populated;
 }
@@ -261,6 +279,8 @@ void CgroupTree::descriptor_ready(int fd, std::uint32_t /*events*/) {
         for (const int watch : all) group_changed(watch);
       }
     }
+    // There was room for more, had there been more.
+    if (static_cast<std::size_t>(length) <= buffer.size() / 2) return;
   }
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -115,6 +116,7 @@ class CgroupTree final : private DescriptorHandler {
   void group_changed(int watch);
   void watch_memory(UnitId unit, Group& group, const sys::CgroupDir& directory,
                     const unit::UnitSpec& spec);
+  Result<sys::CgroupDir> make(const std::string& path);
   bool try_remove(UnitId unit, Group& group);
   /// What was written to a group, and is not what a new one has.
   struct Limits {
@@ -147,7 +149,7 @@ class CgroupTree final : private DescriptorHandler {
   std::unordered_map<UnitId, Group> groups_;
   std::unordered_map<int, UnitId> watches_;
   std::unordered_map<std::uint64_t, UnitId> by_id_;
-  std::unordered_map<std::string, UnitId> by_path_;  ///< as Group::path
+  std::unordered_map<std::string_view, UnitId> by_path_;  ///< views of Group::path
 };
 
 }  // namespace pidward::runtime

@@ -128,16 +128,30 @@ std::string KeptDescriptors::new_name(std::string_view kind) {
 
 void KeptDescriptors::keep(const std::string& name, int fd) {
   kept_.insert_or_assign(name, fd);
+  keep_elsewhere(name, fd);
+}
+
+void KeptDescriptors::keep_elsewhere(const std::string& name, int fd) {
   if (keeps_) send(store_message(name), fd);
 }
 
+void KeptDescriptors::drop_elsewhere(const std::string& name, bool was_sent) {
+  // One that came back, or that was handed over in vain, is here nevertheless.
+  const bool known = kept_.erase(name) > 0;
+  send_drop(name, was_sent || known);
+}
+
 void KeptDescriptors::drop(const std::string& name) {
-  const bool known = kept_.erase(name) > 0 || returned_.erase(name) > 0;
+  send_drop(name, kept_.erase(name) > 0 || returned_.erase(name) > 0);
+}
+
+void KeptDescriptors::send_drop(const std::string& name, bool was_sent) {
+  if (!keeps_ || !was_sent) return;
   // One that still waits to be sent would stay open for nothing.
   const std::string waiting = store_message(name);
   const auto unsent =
       std::erase_if(outgoing_, [&](const Outgoing& message) { return message.text == waiting; });
-  if (known && keeps_ && unsent == 0) send(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name), -1);
+  if (unsent == 0) send(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name), -1);
 }
 
 void KeptDescriptors::tell(std::string state) {

@@ -49,6 +49,11 @@ class KeptDescriptors final : private DescriptorHandler {
   /// keep(), for executing ourselves only: nobody else gets a copy.
   void keep_here(const std::string& name, int fd) { kept_.insert_or_assign(name, fd); }
   void drop(const std::string& name);
+  /// keep() and drop() for descriptors of which there are thousands: their names are not remembered
+  /// here, so whoever has them says keep_here() before hand_over(). `was_sent` false: nobody got a
+  /// copy.
+  void keep_elsewhere(const std::string& name, int fd);
+  void drop_elsewhere(const std::string& name, bool was_sent);
   /// Tells whoever listens on $NOTIFY_SOCKET how we are, after what was said before (sd_notify(3)).
   /// Never waits: what has no room there yet is sent when it has, unless ten thousands wait before.
   void tell(std::string state);
@@ -61,6 +66,7 @@ class KeptDescriptors final : private DescriptorHandler {
   };
   void descriptor_ready(int fd, std::uint32_t events) override;
   void send(std::string text, int fd);
+  void send_drop(const std::string& name, bool was_sent);
   [[nodiscard]] bool push(const Outgoing& message);
 
   Core& core_;

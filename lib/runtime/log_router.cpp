@@ -65,7 +65,13 @@ unsigned stream_priority(const unit::Settings& settings) {
 }  // namespace
 
 LogRouter::LogRouter(Core& core, StateKeeper& keeper)
-    : core_(core), keeper_(keeper), restart_(core.io) {}
+    : core_(core), keeper_(keeper), restart_(core.io) {
+  keeper_.add_source([this](StateEntries& entries) {
+    for (const auto& [id, stream] : streams_) {
+      entries.insert_or_assign("fd " + stream_name(id), stream.header);
+    }
+  });
+}
 
 LogRouter::~LogRouter() {
   close();
@@ -80,10 +86,11 @@ Status LogRouter::open(sys::Fd control) {
   if (control) {
     control_ = std::move(control);
     PIDWARD_TRY(control_watch_, Watch::start(core_.watcher, control_.get(), EPOLLIN, *this));
-    return {};
+  } else {
+    PIDWARD_CHECK(start_logger());
   }
-  PIDWARD_CHECK(start_logger());
-  for (const auto& [id, stream] : streams_) send({stream.header, id});
+  // A logger that was there before has most of them already, and knows them again.
+  for (const auto& [id, stream] : streams_) send({{}, id});
   return {};
 }
 
@@ -133,7 +140,7 @@ void LogRouter::logger_ended() {
     }
     // The pipes are as the last logger left them: the next one reads on.
     std::erase_if(outgoing_, [](const Outgoing& message) { return message.stream != 0; });
-    for (const auto& [id, stream] : streams_) outgoing_.push_back({stream.header, id});
+    for (const auto& [id, stream] : streams_) outgoing_.push_back({{}, id});
     flush();
   });
 }
@@ -188,12 +195,11 @@ void LogRouter::attach(LogStream stream, const unit::UnitSpec& spec, const std::
                           clean_source(named.empty() ? identifier : named), pid,
                           stream_level(spec.settings),
                           spec.settings.boolean(Directive::SyslogLevelPrefix) ? 1 : 0,
-                          most_verbose(spec.settings), copies.kernel ? "k" : "",
-                          copies.console ? "c" : "")};
-  const std::string header = kept.header;
-  keeper_.keep_descriptor(stream_name(id), kept.read_end.get(), header);
+                           most_verbose(spec.settings), copies.kernel ? "k" : "",
+                           copies.console ? "c" : "")};
+  keeper_.keep_one_of_many(stream_name(id), kept.read_end.get(), kept.header);
   streams_.emplace(id, std::move(kept));
-  send({header, id});
+  send({{}, id});
 }
 
 void LogRouter::note(const LogRecord& record) {
@@ -208,12 +214,14 @@ void LogRouter::note(const LogRecord& record) {
 
 bool LogRouter::push(const Outgoing& message) {
   std::vector<int> fds;
+  const std::string* text = &message.text;
   if (message.stream != 0) {
     const auto stream = streams_.find(message.stream);
     if (stream == streams_.end()) return true;
     fds.push_back(stream->second.read_end.get());
+    text = &stream->second.header;
   }
-  const Status sent = sys::send_message(control_.get(), message.text, fds);
+  const Status sent = sys::send_message(control_.get(), *text, fds);
   if (sent) return true;
   const int why = sent.error().sys_errno();
   return why != EAGAIN && why != ENOBUFS && why != EPIPE && why != ECONNRESET &&
@@ -221,12 +229,23 @@ bool LogRouter::push(const Outgoing& message) {
 }
 
 void LogRouter::send(Outgoing message) {
-  if (control_ && outgoing_.empty() && push(message)) return;
+  if (!held_ && control_ && outgoing_.empty() && push(message)) return;
   if (message.stream == 0 && outgoing_.size() >= kMostOutgoing) {
     ++dropped_notes_;
     return;
   }
   outgoing_.push_back(std::move(message));
+  if (!held_) wait_for_room();
+}
+
+void LogRouter::release() {
+  held_ = false;
+  if (outgoing_.empty()) return;
+  flush();
+  if (!outgoing_.empty()) wait_for_room();
+}
+
+void LogRouter::wait_for_room() {
   if (!control_ || writable_watch_) return;
   // A second descriptor: the watcher keeps one watch for each number.
   auto copy = control_.duplicate();
@@ -263,7 +282,7 @@ void LogRouter::receive() {
     const std::string_view text = (*message)->bytes;
     if (text.starts_with("eof\n")) {
       const std::uint64_t id = std::strtoull((*message)->bytes.c_str() + 4, nullptr, 10);
-      keeper_.drop_descriptor(stream_name(id));
+      keeper_.drop_one_of_many(stream_name(id));
       streams_.erase(id);
     } else if (text.starts_with("trouble\n")) {
       log(LogLevel::error, std::string(text.substr(8)));
@@ -278,6 +297,12 @@ void LogRouter::descriptor_ready(int fd, std::uint32_t /*events*/) {
     flush();
   } else {
     logger_ended();
+  }
+}
+
+void LogRouter::keep_all(KeptDescriptors& kept) const {
+  for (const auto& [id, stream] : streams_) {
+    kept.keep_here(stream_name(id), stream.read_end.get());
   }
 }
 

@@ -42,10 +42,15 @@ class LogRouter final : private DescriptorHandler {
   void attach(LogStream stream, const unit::UnitSpec& spec, const std::string& identifier, int pid);
   /// A line of pidward's own about a unit.
   void note(const LogRecord& record);
+  /// Until release() nothing is sent: a service that starts comes before what is told of it.
+  void hold() { held_ = true; }
+  void release();
   /// PID of the logger, 0 while there is none; for display.
   [[nodiscard]] int logger_pid() const { return logger_pid_; }
   /// Streams the logger has not read to their end.
   [[nodiscard]] std::size_t open_streams() const { return streams_.size(); }
+  /// Before we execute ourselves: the pipes that are to stay open.
+  void keep_all(KeptDescriptors& kept) const;
   /// Ends the logger in order: it drains what has been written, then exits.
   void close();
 
@@ -55,8 +60,8 @@ class LogRouter final : private DescriptorHandler {
     std::string header;  ///< the control message that opens it
   };
   struct Outgoing {
-    std::string text;
-    std::uint64_t stream = 0;  ///< whose reading end goes along; 0: none
+    std::string text;          ///< of a note
+    std::uint64_t stream = 0;  ///< whose header and reading end to send; 0: it is a note
   };
   void descriptor_ready(int fd, std::uint32_t events) override;
   Status start_logger();
@@ -64,6 +69,7 @@ class LogRouter final : private DescriptorHandler {
   void receive();
   void send(Outgoing message);
   void flush();
+  void wait_for_room();
   [[nodiscard]] bool push(const Outgoing& message);
   Result<LogStream> journal_stream(const unit::UnitSpec& spec) const;
 
@@ -84,6 +90,7 @@ class LogRouter final : private DescriptorHandler {
   std::uint64_t dropped_notes_ = 0;
   sys::Fd writable_;  ///< second descriptor of the control socket, waited on while it is full
   bool closing_ = false;
+  bool held_ = false;
 };
 
 }  // namespace pidward::runtime

@@ -7,12 +7,14 @@
 #include <memory>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/number.hpp"
@@ -37,6 +39,7 @@ struct Unit {
 struct Stream {
   std::uint64_t id = 0;
   sys::Fd pipe;
+  ino_t inode = 0;  ///< of the pipe
   std::string unit;
   std::string source;
   std::uint32_t pid = 0;
@@ -101,6 +104,7 @@ class Logger {
   LoggerSettings settings_;
   sys::Fd epoll_;
   std::unordered_map<int, Stream> streams_;
+  std::unordered_set<ino_t> pipes_;  ///< of the streams: the next daemon sends all that it knows of
   std::map<std::string, std::unique_ptr<Unit>> units_;
   std::set<std::string> silent_devices_;  ///< that could not be written to, which was told once
 };
@@ -161,9 +165,13 @@ void Logger::open_stream(const std::vector<std::string>& fields, sys::Fd pipe) {
     stream.copies.console = fields[8].find('c') != std::string::npos;
   }
   const int fd = pipe.get();
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || pipes_.contains(status.st_ino)) return;
+  stream.inode = status.st_ino;
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || !watch(fd)) return;
   stream.pipe = std::move(pipe);
+  pipes_.insert(stream.inode);
   ++unit(stream.unit).streams;
   streams_.insert_or_assign(fd, std::move(stream));
 }
@@ -254,6 +262,7 @@ void Logger::close_stream(int fd) {
     static_cast<void>(sys::send_message(control_.get(), fmt::format("eof\n{}", stream.id)));
   }
   const std::string name = stream.unit;
+  pipes_.erase(stream.inode);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   streams_.erase(found);
   if (--unit(name).streams == 0) units_.erase(name);

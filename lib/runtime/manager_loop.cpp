@@ -3,6 +3,7 @@
 
 #include <boost/asio/post.hpp>
 #include <fmt/core.h>
+#include <malloc.h>
 
 #include "runtime/clock.hpp"
 #include "runtime/manager_impl.hpp"
@@ -14,6 +15,15 @@ namespace {
 // of a burst.
 constexpr std::chrono::seconds kCollectionDelay(10);
 constexpr std::size_t kComplaintsKept = 4;
+
+/// Reading and starting many units leaves holes in the heap that nothing fills soon.
+void give_memory_back() {
+  constexpr std::size_t kMuch = 256U << 10U;
+  static std::size_t known = 0;  // holes smaller than a page, which stay
+  if (::mallinfo2().fordblks < known + kMuch) return;
+  ::malloc_trim(0);
+  known = ::mallinfo2().fordblks;
+}
 
 /// Carries one effect out.
 class Runner {
@@ -155,18 +165,29 @@ void Manager::Impl::run(engine::Effects& effects, const engine::Event* event) {
 void Manager::Impl::drain() {
   if (draining) return;
   draining = true;
+  timers.hold();
+  logs.hold();
   engine::Effects effects;
-  while (!queue.empty()) {
-    const engine::Event event = std::move(queue.front());
-    queue.pop_front();
-    engine.handle(event, now(), effects);
-    run(effects, &event);
+  // A delay of nothing is over at once; those that follow from it are for the next turn.
+  bool more = true;
+  for (bool first = true; more; first = false) {
+    while (!queue.empty()) {
+      const engine::Event event = std::move(queue.front());
+      queue.pop_front();
+      engine.handle(event, now(), effects);
+      run(effects, &event);
+    }
+    more = first && timers.fire_due(mono_now());
   }
   draining = false;
   turn_ended();
 }
 
 void Manager::Impl::turn_ended() {
+  // Before anybody is told.
+  keeper.flush();
+  timers.release();
+  logs.release();
   observers.flush();
   if (boot_loaded && booting && jobs == 0) {
     booting = false;
@@ -189,12 +210,16 @@ void Manager::Impl::turn_ended() {
     run(effects);
     observers.flush();
     collection_armed = false;
+    give_memory_back();
   });
 }
 
 void Manager::Impl::child_doorbell() {
-  // After the pidfds of this round: what is left is nobody's, or its pidfd was not waited on.
-  if (std::exchange(child_ended, false)) tracker.reap();
+  // What the pidfds of this round lead to comes first: to look for a child that nobody tracks takes
+  // the longer the more children there are.
+  drain();
+  if (!std::exchange(child_ended, false)) return;
+  tracker.reap();
   drain();
 }
 

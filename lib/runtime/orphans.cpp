@@ -45,7 +45,7 @@ void UnitTree::adopt_orphans(UnitId just_lost_one) {
     if (!owner && just_lost_one) owner = just_lost_one;
     if (!owner) continue;
     signal_latecomer(*owner, child);
-    static_cast<void>(tracker_.add_child(std::move(child), *owner, process::Role::other));
+    static_cast<void>(tracker_.add_child({std::move(child)}, *owner, process::Role::other));
   }
 }
 

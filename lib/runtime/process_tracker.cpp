@@ -33,12 +33,12 @@ ProcessTracker::~ProcessTracker() {
   for (const auto& [fd, tracked] : by_fd_) core_.watcher.remove(fd);
 }
 
-Result<ProcessId> ProcessTracker::add_child(sys::Pidfd pidfd, UnitId unit, process::Role role,
-                                            SpawnId spawn, process::Collected collected,
-                                            exec::Gate* gate) {
-  PIDWARD_TRY(const process::ProcessHandle handle,
-              core_.table.adopt_child(std::move(pidfd), unit, role, collected));
-  if (Status watched = watch(handle, true, spawn, gate); !watched) {
+Result<ProcessId> ProcessTracker::add_child(Child child, UnitId unit, process::Role role,
+                                            SpawnId spawn) {
+  PIDWARD_TRY(
+      const process::ProcessHandle handle,
+      core_.table.adopt_child(std::move(child.pidfd), unit, role, child.collected, child.pid));
+  if (Status watched = watch(handle, true, spawn, child.gate); !watched) {
     // A process that nobody can watch must not run.
     static_cast<void>(handle.send_signal(SIGKILL));
     return std::move(watched).error();
@@ -46,11 +46,26 @@ Result<ProcessId> ProcessTracker::add_child(sys::Pidfd pidfd, UnitId unit, proce
   return handle->id();
 }
 
+void ProcessTracker::gate_opened(ProcessId process) {
+  if (keeper_ == nullptr) return;
+  if (const process::ProcessHandle handle = core_.table.find(process)) keeper_->label(handle);
+}
+
 Status ProcessTracker::add(const process::ProcessHandle& handle, UnitId unit, process::Role role) {
   if (is_tracked(handle->id())) return {};
   handle.set_unit(unit);
   handle.set_role(role);
   return watch(handle, true);
+}
+
+void ProcessTracker::keep_all(KeptDescriptors& kept) const {
+  for (const auto& [fd, tracked] : by_fd_) {
+    if (!tracked.hold) continue;
+    const process::ProcessState& state = *tracked.hold;
+    if (state.is_autokilled() || state.role() != process::Role::other) {
+      kept.keep_here(pidfd_name(state.id()), fd);
+    }
+  }
 }
 
 Status ProcessTracker::observe(const process::ProcessHandle& handle) {
@@ -110,10 +125,10 @@ void ProcessTracker::forget(UnitId unit) {
   for (const process::ProcessHandle& handle : core_.table.processes_of(unit)) {
     const auto found = by_process_.find(handle->id());
     if (found == by_process_.end()) continue;
+    if (keeper_ != nullptr) keeper_->process_gone(handle->id());
     // Somebody else may hold it: then it stays, as a process of nobody's, and is waited on.
     handle.set_unit({});
     handle.set_role(process::Role::foreign);
-    if (keeper_ != nullptr) keeper_->process_gone(handle->id());
     const process::ProcessHandle let_go = std::move(by_fd_.at(found->second).hold);
   }
 }

@@ -13,6 +13,7 @@
 
 namespace pidward::runtime {
 
+class KeptDescriptors;
 class StateKeeper;
 
 class ProcessTracker final : private DescriptorHandler {
@@ -36,11 +37,18 @@ class ProcessTracker final : private DescriptorHandler {
   /// Who writes down which processes there are.
   void set_keeper(StateKeeper* keeper) { keeper_ = keeper; }
 
-  /// A child we just made, or an orphan that came to us. One that waits at a gate is told there
-  /// that it is about to be written down.
-  Result<ProcessId> add_child(sys::Pidfd pidfd, UnitId unit, process::Role role, SpawnId spawn = {},
-                              process::Collected collected = process::Collected::by_us,
-                              exec::Gate* gate = nullptr);
+  /// A child we just made.
+  struct Child {
+    sys::Pidfd pidfd;
+    int pid = 0;
+    process::Collected collected = process::Collected::by_us;
+    /// Where it waits, if it does: it is told there that it is about to be written down, and
+    /// gate_opened() follows.
+    exec::Gate* gate = nullptr;
+  };
+  Result<ProcessId> add_child(Child child, UnitId unit, process::Role role, SpawnId spawn = {});
+  /// What else there is to do about a child need not hold it up any more.
+  void gate_opened(ProcessId process);
   /// A process that was found or announced. Tracked already: its role stays.
   Status add(const process::ProcessHandle& handle, UnitId unit, process::Role role);
   /// Waits on a process without holding it: for as long as somebody else has a handle. What is
@@ -53,6 +61,8 @@ class ProcessTracker final : private DescriptorHandler {
   /// Processes of the unit that have not ended.
   [[nodiscard]] std::vector<process::ProcessHandle> living(UnitId unit) const;
   [[nodiscard]] bool has_living(UnitId unit) const;
+  /// Before we execute ourselves: the pidfds that are to stay open.
+  void keep_all(KeptDescriptors& kept) const;
   /// Lets go of all processes of a unit.
   void forget(UnitId unit);
   /// Collects children that ended, tracked or not. For the doorbell.

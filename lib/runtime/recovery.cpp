@@ -204,13 +204,11 @@ void Manager::Impl::restore_units(const std::vector<engine::UnitRecord>& records
   for (const process::ProcessHandle& handle : table.all()) {
     if (!handle->unit()) continue;
     const auto spawn = spawns.find(handle->id());
-    const ProcessRecord record = keeper.describe(handle, handle->unit(), handle->role(),
-                                                 spawn == spawns.end() ? SpawnId() : spawn->second);
     const std::string name = pidfd_name(handle->id());
     if (handle->role() != process::Role::other && !kept.is_kept(name)) {
       kept.keep(name, handle->pidfd().get());
     }
-    others.emplace(fmt::format("process {}", handle->id().number()), format_process(record));
+    keeper.expect_process(handle->id(), spawn == spawns.end() ? SpawnId() : spawn->second);
   }
   others.emplace(kManager, manager_entry());
   keeper.begin(others);

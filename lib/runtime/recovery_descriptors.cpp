@@ -46,7 +46,6 @@ Status Manager::Impl::recover_logs(const StateEntries& entries) {
     if (!pipe) continue;
     logs.restore(parse_number<std::uint64_t>(key.substr(kStream.size())).value_or(0),
                  std::move(pipe), header);
-    keeper.set(key, header);
   }
   sys::Fd control = kept.take("logger");
   if (control) keeper.set("fd logger", "logger");

@@ -51,6 +51,8 @@ Status Manager::reexecute() {
   words.push_back(nullptr);
   log(LogLevel::notice, fmt::format("Executing {} anew", program));
   impl.keeper.all_changed();
+  impl.tracker.keep_all(impl.kept);
+  impl.logs.keep_all(impl.kept);
   impl.keeper.set(kHandoverKey, impl.kept.hand_over());
   impl.keep_manager_entry();
   // NOLINTNEXTLINE(concurrency-mt-unsafe): the workers do not read the environment

@@ -306,13 +306,14 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
   // be.
   parts_.logs.attach(std::move(pending->log), *pending->request.spec, identifier, pid);
   auto process =
-      parts_.tracker.add_child(std::move(child->pidfd()), effect.unit, table_role(effect.role),
-                               effect.spawn, collected, &child->gate());
+      parts_.tracker.add_child({std::move(child->pidfd()), pid, collected, &child->gate()},
+                               effect.unit, table_role(effect.role), effect.spawn);
   if (!process) {
     fail(effect, exec::ExitCode::none, std::move(process).error());
     return;
   }
   child->open_gate();
+  parts_.tracker.gate_opened(*process);
   const int report = child->report_fd();
   auto in_flight = std::make_unique<InFlight>(
       InFlight{effect.spawn, effect.unit, *process, *std::move(child), Watch()});

@@ -1,5 +1,6 @@
 #include "runtime/signals.hpp"
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 
@@ -23,10 +24,12 @@ Status Signals::open(DescriptorWatcher& watcher) {
 }
 
 void Signals::descriptor_ready(int fd, std::uint32_t /*events*/) {
-  signalfd_siginfo info{};
-  while (::read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-    callback_(static_cast<int>(info.ssi_signo));
-  }
+  // Room for one of each that we block: what is more would be another round's.
+  std::array<signalfd_siginfo, 8> signals{};
+  const ssize_t size = ::read(fd, signals.data(), sizeof signals);
+  if (size <= 0) return;
+  const std::size_t count = static_cast<std::size_t>(size) / sizeof signals[0];
+  for (std::size_t i = 0; i < count; ++i) callback_(static_cast<int>(signals.at(i).ssi_signo));
 }
 
 }  // namespace pidward::runtime

@@ -156,7 +156,7 @@ Status StateFile::rewrite(const StateEntries& entries) {
     return written;
   }
   fd_ = std::move(fd);
-  size_ = text.size();
+  size_ = size_when_made_ = text.size();
   return {};
 }
 

@@ -62,6 +62,8 @@ class StateFile {
   /// says what it said. A gate is told before that the child behind it is in this batch.
   Status append(const StateBatch& batch, exec::Gate* gate = nullptr);
   [[nodiscard]] std::uint64_t size() const { return size_; }
+  /// What it was when rewrite() had made it: as long as all that it says.
+  [[nodiscard]] std::uint64_t size_when_made() const { return size_when_made_; }
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const std::string& boot_id() const { return boot_id_; }
 
@@ -70,6 +72,7 @@ class StateFile {
   std::string boot_id_;
   sys::Fd fd_;
   std::uint64_t size_ = 0;
+  std::uint64_t size_when_made_ = 0;
 };
 
 /// CRC-32 as in IEEE 802.3.

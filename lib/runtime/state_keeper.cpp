@@ -1,5 +1,6 @@
 #include "runtime/state_keeper.hpp"
 
+#include <algorithm>
 #include <functional>
 
 #include <fmt/core.h>
@@ -22,6 +23,25 @@ std::string unit_key(std::string_view name) {
 
 std::string process_key(ProcessId id) {
   return fmt::format("{}{}", kProcess, id.number());
+}
+
+/// Whether carrying the effect out leaves a trace that outlives us. What does not is undone with
+/// us, or done again by whoever reads the state that was before: a timer, a control group.
+bool acts(const engine::Effect& effect) {
+  return std::visit(
+      []<typename T>(const T& what) {
+        if constexpr (std::is_same_v<T, engine::CleanUp>) {
+          return !what.restarting;
+        } else {
+          return !(std::is_same_v<T, engine::PrepareStart> ||
+                   std::is_same_v<T, engine::WatchEmpty> || std::is_same_v<T, engine::ArmTimer> ||
+                   std::is_same_v<T, engine::DisarmTimer> || std::is_same_v<T, engine::Log> ||
+                   std::is_same_v<T, engine::UnitAdded> || std::is_same_v<T, engine::UnitChanged> ||
+                   std::is_same_v<T, engine::JobAdded> || std::is_same_v<T, engine::JobChanged> ||
+                   std::is_same_v<T, engine::JobRemoved>);
+        }
+      },
+      effect);
 }
 
 }  // namespace
@@ -82,6 +102,10 @@ StateEntries StateKeeper::take_over(bool& whole) {
   return std::move(contents->entries);
 }
 
+void StateKeeper::expect_process(ProcessId process, SpawnId spawn) {
+  processes_.insert_or_assign(process, spawn);
+}
+
 void StateKeeper::begin(const StateEntries& other) {
   for (const auto& [key, text] : other) others_.insert_or_assign(key, text);
   batch_ = {};
@@ -102,6 +126,13 @@ void StateKeeper::remove() {
 
 StateEntries StateKeeper::everything() const {
   StateEntries entries = others_;
+  for (const Source& source : sources_) source(entries);
+  for (const auto& [id, spawn] : processes_) {
+    const process::ProcessHandle handle = core_.table.find(id);
+    if (!handle) continue;
+    entries.insert_or_assign(
+        process_key(id), format_process(describe(handle, handle->unit(), handle->role(), spawn)));
+  }
   for (const UnitId unit : core_.engine.units()) {
     std::string text = core_.engine.record(unit);
     if (text.empty()) continue;
@@ -112,25 +143,26 @@ StateEntries StateKeeper::everything() const {
 
 void StateKeeper::note_unit(UnitId unit) {
   const auto spec = core_.engine.spec(unit);
-  if (!spec) return unit_removed(unit);
+  if (!spec) return;  // engine_changed() has heard of it
   std::string text = core_.engine.record(unit);
   const std::size_t hash = std::hash<std::string>{}(text);
   const auto known = units_.find(unit);
-  if (known == units_.end() ? text.empty() : known->second.second == hash) return;
+  if (known == units_.end() ? text.empty() : known->second == hash) return;
   const std::string key = unit_key(spec->name.str());
-  units_.insert_or_assign(unit, std::pair(spec->name.str(), hash));
+  units_.insert_or_assign(unit, hash);
   text.empty() ? batch_.remove(key) : batch_.set(key, text);
 }
 
-void StateKeeper::unit_removed(UnitId unit) {
-  const auto known = units_.extract(unit);
-  if (!known.empty()) batch_.remove(unit_key(known.mapped().first));
+void StateKeeper::unit_removed(UnitId unit, const std::string& name) {
+  if (units_.erase(unit) > 0) batch_.remove(unit_key(name));
 }
 
 void StateKeeper::engine_changed(const engine::Effects& effects, const engine::Event* event) {
   if (!open_) return;
-  const auto about = [this](const auto& what) {
-    if constexpr (requires { what.unit; }) {
+  const auto about = [this]<typename T>(const T& what) {
+    if constexpr (std::is_same_v<T, engine::UnitRemoved>) {
+      unit_removed(what.unit, what.name.str());
+    } else if constexpr (requires { what.unit; }) {
       changed_.insert(what.unit);
     } else if constexpr (requires { what.job; }) {
       if (const auto job = core_.engine.job(what.job)) changed_.insert(job->unit);
@@ -138,13 +170,17 @@ void StateKeeper::engine_changed(const engine::Effects& effects, const engine::E
   };
   if (event != nullptr) std::visit(about, *event);
   for (const engine::Effect& effect : effects) std::visit(about, effect);
+  if (event == nullptr || std::ranges::any_of(effects, acts)) flush();
+}
+
+void StateKeeper::note_changed() {
   for (const UnitId unit : changed_) note_unit(unit);
   changed_.clear();
-  write();
 }
 
 void StateKeeper::all_changed() {
   if (!open_) return;
+  note_changed();
   for (const UnitId unit : core_.engine.units()) note_unit(unit);
   write();
 }
@@ -170,24 +206,31 @@ void StateKeeper::process_added(const process::ProcessHandle& handle, UnitId uni
                                 process::Role role, SpawnId spawn, exec::Gate* gate) {
   if (!open_) return;
   const ProcessRecord record = describe(handle, unit, role, spawn);
-  if (core_.features.has(sys::Feature::pidfs_xattrs)) {
-    write_label(handle->pidfd(), {record.unit, role, core_.engine.status(unit).invocation});
-  }
-  set(process_key(record.id), format_process(record));
+  if (gate == nullptr) label(handle);
+  processes_.insert_or_assign(record.id, spawn);
+  batch_.set(process_key(record.id), format_process(record));
   write(gate);
   const int fd = handle->pidfd().get();
-  if (record.autokilled) {
-    // A copy elsewhere would keep it alive without us.
-    kept_.keep_here(pidfd_name(record.id), fd);
-  } else if (role != process::Role::other) {
-    kept_.keep(pidfd_name(record.id), fd);
+  // A copy of an autokilled one elsewhere would keep it alive without us.
+  if (!record.autokilled && role != process::Role::other) {
+    kept_.keep_elsewhere(pidfd_name(record.id), fd);
   }
+}
+
+void StateKeeper::label(const process::ProcessHandle& handle) const {
+  if (!open_ || !core_.features.has(sys::Feature::pidfs_xattrs)) return;
+  const engine::UnitStatus status = core_.engine.status(handle->unit());
+  const std::string unit = status.spec == nullptr ? std::string() : status.spec->name.str();
+  write_label(handle->pidfd(), {unit, handle->role(), status.invocation});
 }
 
 void StateKeeper::process_gone(ProcessId process) {
   if (!open_) return;
-  remove_entry(process_key(process));
-  kept_.drop(pidfd_name(process));
+  if (processes_.erase(process) > 0) batch_.remove(process_key(process));
+  const process::ProcessHandle handle = core_.table.find(process);
+  const bool is_ours_alone =
+      handle && (handle->is_autokilled() || handle->role() == process::Role::other);
+  kept_.drop_elsewhere(pidfd_name(process), !is_ours_alone);
 }
 
 void StateKeeper::keep_descriptor(const std::string& name, int fd, std::string purpose) {
@@ -200,6 +243,16 @@ void StateKeeper::drop_descriptor(const std::string& name) {
   remove_entry("fd " + name);
 }
 
+void StateKeeper::keep_one_of_many(const std::string& name, int fd, const std::string& purpose) {
+  kept_.keep_elsewhere(name, fd);
+  batch_.set("fd " + name, purpose);
+}
+
+void StateKeeper::drop_one_of_many(const std::string& name) {
+  kept_.drop_elsewhere(name, true);
+  batch_.remove("fd " + name);
+}
+
 void StateKeeper::set(const std::string& key, std::string text) {
   batch_.set(key, text);
   others_.insert_or_assign(key, std::move(text));
@@ -210,6 +263,8 @@ void StateKeeper::remove_entry(const std::string& key) {
 }
 
 void StateKeeper::flush() {
+  if (!open_) return;
+  note_changed();
   write();
 }
 
@@ -217,9 +272,8 @@ void StateKeeper::write(exec::Gate* gate) {
   if (!open_ || (batch_.empty() && !behind_)) return;
   const StateBatch batch = std::exchange(batch_, {});
   // The journal has outgrown what it says several times over, or lacks something: begin it anew.
-  constexpr std::uint64_t kPerUnit = 4096;
-  const std::uint64_t enough = kSlack + kPerUnit * (units_.size() + others_.size());
-  if (behind_ || file_.size() > enough) {
+  constexpr std::uint64_t kTimes = 4;
+  if (behind_ || file_.size() > kSlack + kTimes * file_.size_when_made()) {
     if (Status made = file_.rewrite(everything()); made) {
       if (std::exchange(behind_, false)) log(LogLevel::notice, "The state is kept again");
       return;

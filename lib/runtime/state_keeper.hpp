@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "exec/gate.hpp"
 #include "runtime/core.hpp"
@@ -41,13 +42,18 @@ class StateKeeper {
   /// What the last daemon left. A file that cannot be used is set aside, said in the log, and
   /// nothing comes of it. `whole`: there was one, and all of it could be read.
   [[nodiscard]] StateEntries take_over(bool& whole);
+  /// A process that is known already is one of those that are kept, and its spawn is waited for if
+  /// there is one; before begin().
+  void expect_process(ProcessId process, SpawnId spawn);
   /// Makes the file anew; from here on changes are kept.
   void begin(const StateEntries& other);
   /// In order: nothing is to be known after us.
   void remove();
 
-  /// The engine changed: writes the records of all units these effects (and this event) are about,
-  /// if they changed. Call it before the effects are carried out.
+  /// The engine changed: the records of all units these effects (and this event) are about are to
+  /// be written. Call it before the effects are carried out: where one of them acts on the world,
+  /// or nobody's event led to them, they are written at once, else with the next that are, at the
+  /// latest by flush() at the end of the turn.
   void engine_changed(const engine::Effects& effects, const engine::Event* event);
   /// Everything, whether or not it seems to have changed.
   void all_changed();
@@ -58,6 +64,9 @@ class StateKeeper {
   /// one.
   void process_added(const process::ProcessHandle& handle, UnitId unit, process::Role role,
                      SpawnId spawn, exec::Gate* gate = nullptr);
+  /// Labels the process as what it is, where the kernel keeps labels: for the day when the state is
+  /// lost. Of a process at its gate, after that is open: it need not wait for it.
+  void label(const process::ProcessHandle& handle) const;
   /// It ended, or is of no interest any more; goes with the next change.
   void process_gone(ProcessId process);
   /// Keeps a descriptor with whoever started us, and what it is for in the state.
@@ -66,14 +75,22 @@ class StateKeeper {
   [[nodiscard]] std::string new_descriptor_name(std::string_view kind) {
     return kept_.new_name(kind);
   }
+  /// The same for descriptors of which there are thousands: what they are for is remembered by
+  /// whoever has them, and told to each that asks for all (add_source()).
+  void keep_one_of_many(const std::string& name, int fd, const std::string& purpose);
+  void drop_one_of_many(const std::string& name);
+  using Source = std::function<void(StateEntries&)>;
+  void add_source(Source source) { sources_.push_back(std::move(source)); }
   /// Other entries, such as "manager". Go with the next change.
   void set(const std::string& key, std::string text);
   void remove_entry(const std::string& key);
+  /// Writes all that changed and is not written.
   void flush();
 
  private:
+  void note_changed();
   void note_unit(UnitId unit);
-  void unit_removed(UnitId unit);
+  void unit_removed(UnitId unit, const std::string& name);
   void write(exec::Gate* gate = nullptr);
   [[nodiscard]] StateEntries everything() const;
 
@@ -82,9 +99,12 @@ class StateKeeper {
   StateFile file_;
   bool open_ = false;
   bool behind_ = false;  ///< something could not be written
-  std::unordered_map<UnitId, std::pair<std::string, std::size_t>> units_;  ///< name, hash written
+  // Thousands of each: what can be made again from elsewhere is not kept a second time.
+  std::unordered_map<UnitId, std::size_t> units_;     ///< hash of what was written
+  std::unordered_map<ProcessId, SpawnId> processes_;  ///< that are written, and of which spawn
   std::unordered_set<UnitId> changed_;
-  StateEntries others_;  ///< all but units
+  StateEntries others_;  ///< all but those and what the sources have
+  std::vector<Source> sources_;
   StateBatch batch_;
 };
 

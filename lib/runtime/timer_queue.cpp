@@ -48,9 +48,15 @@ void TimerQueue::drop_dead() {
   }
 }
 
-void TimerQueue::fire_due(MonoTime time) {
+void TimerQueue::release() {
+  held_ = false;
+  rearm();
+}
+
+bool TimerQueue::fire_due(MonoTime time) {
   // What is armed by a callback for a moment already past waits for the next turn: no endless loop.
   const std::uint64_t end = next_serial_;
+  bool fired = false;
   for (drop_dead(); !heap_.empty() && heap_.front().at <= time; drop_dead()) {
     const Entry entry = heap_.front();
     if (entry.serial >= end) break;
@@ -61,11 +67,14 @@ void TimerQueue::fire_due(MonoTime time) {
     armed_.erase(armed);
     callback_({UnitId(static_cast<std::uint32_t>(entry.key >> 8U)),
                static_cast<engine::TimerKind>(entry.key & 0xffU), generation});
+    fired = true;
   }
   rearm();
+  return fired;
 }
 
 void TimerQueue::rearm() {
+  if (held_) return;
   drop_dead();
   const MonoTime next = heap_.empty() ? MonoTime{} : heap_.front().at;
   if (next == waiting_for_) return;

@@ -24,10 +24,14 @@ class TimerQueue {
 
   void arm(UnitId unit, engine::TimerKind kind, MonoTime at, std::uint64_t generation);
   void disarm(UnitId unit, engine::TimerKind kind);
+  /// Until release() the loop's timer stays as it is set: what is armed and disarmed again
+  /// meanwhile costs no system call.
+  void hold() { held_ = true; }
+  void release();
   /// Timers that will fire.
   [[nodiscard]] std::size_t size() const { return armed_.size(); }
-  /// Fires what is due at `time`, in order; the loop's timer calls this.
-  void fire_due(MonoTime time);
+  /// Fires what is due at `time`, in order; the loop's timer calls this. False: nothing was.
+  bool fire_due(MonoTime time);
 
  private:
   struct Entry {
@@ -53,6 +57,7 @@ class TimerQueue {
   std::unordered_map<std::uint64_t, Armed> armed_;
   std::uint64_t next_serial_ = 1;
   MonoTime waiting_for_{};  ///< what the loop's timer is set to; zero: it is not set
+  bool held_ = false;
 };
 
 }  // namespace pidward::runtime

@@ -42,12 +42,10 @@ bool KnownUnits::contains(const unit::UnitName& name) const {
 }
 
 UnitSource::UnitSource(WorkerPool& pool, unit::LoaderContext context)
-    : pool_(pool),
-      context_([&] {
+    : pool_(pool), context_([&] {
         context.files = &files_;
         return std::move(context);
-      }()),
-      loader_(context_) {}
+      }()) {}
 
 unit::UnitLoader& UnitSource::fresh_loader(bool force) {
   constexpr std::chrono::seconds kOldest(1);
@@ -56,35 +54,53 @@ unit::UnitLoader& UnitSource::fresh_loader(bool force) {
     const auto info = files_.info(directory);
     stamps.push_back(info ? info->modified : WallTime{});
   }
-  if (force || stamps != stamps_ || mono_now() - indexed_ > kOldest) {
-    loader_.refresh();
-    stamps_ = std::move(stamps);
-    indexed_ = mono_now();
+  const bool is_old = force || stamps != stamps_ || mono_now() - indexed_ > kOldest;
+  if (loader_ && !is_old) return *loader_;
+  if (loader_) {
+    loader_->refresh();
+  } else {
+    loader_.emplace(context_);
   }
-  return loader_;
+  stamps_ = std::move(stamps);
+  indexed_ = mono_now();
+  return *loader_;
 }
 
 void UnitSource::load(std::vector<unit::UnitName> names, std::function<void(Specs)> done) {
   pool_.run(
       [this, names = std::move(names)] {
         const std::lock_guard lock(mutex_);
-        return fresh_loader(false).load_closure(
+        Specs specs = fresh_loader(false).load_closure(
             names, [this](const unit::UnitName& name) { return known_.contains(name); });
+        rest_after(specs.size());
+        return specs;
       },
       [done = std::move(done)](Specs specs) { done(std::move(specs)); });
 }
 
 UnitSource::Specs UnitSource::load_now(const std::vector<unit::UnitName>& names) {
   const std::lock_guard lock(mutex_);
-  return fresh_loader(true).load_closure(
+  Specs specs = fresh_loader(true).load_closure(
       names, [this](const unit::UnitName& name) { return known_.contains(name); });
+  rest_after(specs.size());
+  return specs;
+}
+
+/// What the loader keeps for the next load weighs as much as the units do. Given back before the
+/// units start, its memory is theirs.
+void UnitSource::rest_after(std::size_t units) {
+  constexpr std::size_t kMany = 64;
+  if (units >= kMany) loader_.reset();
 }
 
 void UnitSource::reload(std::vector<unit::UnitName> names, std::function<void(Specs)> done) {
   pool_.run(
       [this, names = std::move(names)] {
         const std::lock_guard lock(mutex_);
-        return fresh_loader(true).load_closure(names, [](const unit::UnitName&) { return false; });
+        Specs specs =
+            fresh_loader(true).load_closure(names, [](const unit::UnitName&) { return false; });
+        rest_after(specs.size());
+        return specs;
       },
       [done = std::move(done)](Specs specs) { done(std::move(specs)); });
 }
@@ -111,7 +127,7 @@ Result<unit::UnitSpecPtr> UnitSource::make_one(const UnitText& unit) {
   PIDWARD_CHECK(PosixFileSink().write(path, unit.text));
   PIDWARD_TRY(const unit::FileInfo written, files_.info(path));
   // Not through the index, which would list every directory again.
-  unit::UnitSpecPtr made = loader_.load_transient(name, {path, written.modified}, unit.text);
+  unit::UnitSpecPtr made = loader_->load_transient(name, {path, written.modified}, unit.text);
   if (made->load_state == unit::LoadState::loaded) return made;
   static_cast<void>(PosixFileSink().remove(path));
   Error why = made->load_error().value_or(Error(Errc::failed, "it cannot be loaded"));
@@ -142,7 +158,8 @@ void UnitSource::make_transient(std::vector<UnitText> units,
           return known_.contains(name) ||
                  std::ranges::any_of(made, [&](const auto& spec) { return spec->name == name; });
         };
-        const Specs others = loader_.load_closure(names, is_known);
+        unit::UnitLoader& loader = loader_ ? *loader_ : fresh_loader(true);
+        const Specs others = loader.load_closure(names, is_known);
         made.insert(made.end(), others.begin(), others.end());
         return made;
       },

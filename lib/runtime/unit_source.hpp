@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -59,14 +60,15 @@ class UnitSource {
  private:
   /// A loader whose index is at most a second old.
   unit::UnitLoader& fresh_loader(bool force);
+  void rest_after(std::size_t units);
   Result<unit::UnitSpecPtr> make_one(const UnitText& unit);
 
   WorkerPool& pool_;
   PosixFileSource files_;
   unit::LoaderContext context_;
   KnownUnits known_;
-  std::mutex mutex_;  ///< guards the loader
-  unit::UnitLoader loader_;
+  std::mutex mutex_;                        ///< guards the loader
+  std::optional<unit::UnitLoader> loader_;  ///< none while it rests
   std::vector<WallTime> stamps_;
   MonoTime indexed_{};
 };

@@ -54,6 +54,15 @@ Result<Fd> open_directory(int directory, const std::string& path) {
   return open_at(directory, path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
 }
 
+/// Whether a flag of a cgroup.events file is set. The file is a few lines, and one read gets it.
+Result<bool> flag_in_events(int directory, const std::string& path, std::string_view key) {
+  constexpr std::size_t kLongest = 512;
+  PIDWARD_TRY(const Fd file, open_at(directory, path, O_RDONLY));
+  PIDWARD_TRY(const std::string text, read_some(file.get(), kLongest));
+  const std::string line = fmt::format("{} 1\n", key);
+  return text.starts_with(line) || text.find("\n" + line) != std::string::npos;
+}
+
 void append_numbers(std::string_view text, std::vector<pid_t>& numbers) {
   const char* at = text.data();
   const char* end = at + text.size();
@@ -141,6 +150,15 @@ Result<CgroupDir> CgroupDir::open_child(const std::string& name) const {
   return CgroupDir(std::move(fd), joined(path_, name), joined(file_path_, name));
 }
 
+Result<CgroupDir> CgroupDir::open_below(const std::string& below) const {
+  PIDWARD_TRY(Fd fd, open_directory(get(), below));
+  return CgroupDir(std::move(fd), joined(path_, below), joined(file_path_, below));
+}
+
+Result<bool> CgroupDir::populated_below(const std::string& below) const {
+  return flag_in_events(get(), below + "/cgroup.events", "populated");
+}
+
 Result<CgroupDir> CgroupDir::create_child(const std::string& name) const {
   PIDWARD_CHECK(check_component(name));
   const long made = call(SYS_mkdirat, get(), name.c_str(), 0755);
@@ -191,10 +209,7 @@ Result<std::uint64_t> CgroupDir::id() const {
 }
 
 Result<bool> CgroupDir::event_flag(std::string_view key) const {
-  auto text = read_file_at(get(), "cgroup.events");
-  if (!text) return std::move(text).error();
-  const std::string line = fmt::format("{} 1\n", key);
-  return text->starts_with(line) || text->find("\n" + line) != std::string::npos;
+  return flag_in_events(get(), "cgroup.events", key);
 }
 
 Result<bool> CgroupDir::populated() const {

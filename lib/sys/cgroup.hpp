@@ -46,6 +46,11 @@ class CgroupDir {
   static Result<CgroupDir> create(const CgroupMount& mount, const std::string& path);
 
   [[nodiscard]] Result<CgroupDir> open_child(const std::string& name) const;
+  /// A group below this one by its path from here ("system.slice/foo.service"), found through this
+  /// descriptor alone: cheaper than open().
+  [[nodiscard]] Result<CgroupDir> open_below(const std::string& below) const;
+  /// populated() of a group below this one. Errors: there is no such group.
+  [[nodiscard]] Result<bool> populated_below(const std::string& below) const;
   /// Made if it is not there. `name` is one path component.
   [[nodiscard]] Result<CgroupDir> create_child(const std::string& name) const;
   /// Names of the sub-groups.

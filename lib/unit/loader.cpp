@@ -230,7 +230,9 @@ UnitSpec UnitLoader::Impl::read_unit(const UnitName& name) {
 
 UnitSpecPtr UnitLoader::Impl::load_raw(const UnitName& name) {
   if (const auto found = raw.find(name.str()); found != raw.end()) return found->second;
-  auto spec = std::make_shared<const UnitSpec>(read_unit(name));
+  // Kept as a copy: it has none of the room to spare that growing left in the original.
+  const UnitSpec read = read_unit(name);
+  auto spec = std::make_shared<const UnitSpec>(read);
   raw.emplace(name.str(), spec);
   if (spec->load_state != LoadState::not_found) {
     raw.emplace(spec->name.str(), spec);
@@ -241,7 +243,8 @@ UnitSpecPtr UnitLoader::Impl::load_raw(const UnitName& name) {
 
 UnitSpecPtr UnitLoader::Impl::with_members(UnitSpec spec) {
   complete_target(spec, [this](const UnitName& member) { return load_raw(member); });
-  return std::make_shared<const UnitSpec>(std::move(spec));
+  const UnitSpec complete = std::move(spec);
+  return std::make_shared<const UnitSpec>(complete);  // as in load_raw()
 }
 
 UnitSpecPtr UnitLoader::Impl::load(const UnitName& name) {

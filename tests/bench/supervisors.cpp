@@ -1,13 +1,15 @@
 // Times pidward beside the bare program, in one run: starting many trivial services, starting one
 // again after SIGKILL, resident memory, and wake-ups when idle. Reports; asserts nothing about
-// time.
-//   bench-supervisors [--services N]... [--kills N] [--json]
+// time. Rounds take turns, so that what else the machine does meets both alike.
+//   bench-supervisors [--services N]... [--kills N] [--rounds N] [--only NAME] [--json]
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,7 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +31,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kLongestWaitSeconds = 120;
+// Longer than pidward waits before it drops units that nobody holds: after that it is at rest.
+constexpr unsigned kRestSeconds = 12;
+constexpr unsigned kIdleSeconds = 3;
 
 long long now_ns() {
   timespec now{};
@@ -115,36 +121,35 @@ int start(const std::vector<std::string>& command, const std::vector<std::string
 }
 
 struct Figures {
-  std::string supervisor;
-  int services = 0;
   double start_all_ms = 0;
   double restart_median_ms = 0;
   double restart_p95_ms = 0;
-  Memory memory;
+  std::optional<Memory> memory;
   long idle_wakeups = 0;
 };
 
+struct Plan {
+  int services = 0;
+  int kills = 0;
+  bool rests = false;  ///< memory and wake-ups at rest, which take a while to wait for
+};
+
 /// Everything is measured from outside, the same way for every supervisor.
-Figures measure(const std::string& name, int services, int kills, const Board& board,
-                int supervisor, long long begun) {
+std::optional<Figures> measure(const std::string& name, const Plan& plan, const Board& board,
+                               int supervisor, long long begun) {
   Figures figures;
-  figures.supervisor = name;
-  figures.services = services;
+  const int services = plan.services;
   if (!board.wait_for(services)) {
     fmt::print(stderr, "{}: only {} of {} services started\n", name, board.starts(), services);
-    return figures;
+    return std::nullopt;
   }
   long long last = 0;
   for (int slot = 0; slot < services; ++slot) last = std::max(last, board.began(slot));
   figures.start_all_ms = static_cast<double>(last - begun) / 1e6;
-  ::sleep(2);  // let it settle: what follows is about rest
-  const long before = switches_of(supervisor);
-  ::sleep(3);
-  figures.idle_wakeups = switches_of(supervisor) - before;
-  figures.memory = memory_of(supervisor);
+  ::sleep(1);  // what the starts left to do
 
   std::vector<double> latencies;
-  for (int i = 0; i < kills; ++i) {
+  for (int i = 0; i < plan.kills; ++i) {
     const int slot = static_cast<int>((static_cast<long long>(i) * 7919) % services);
     const int seen = board.starts();
     const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, board.pid(slot), 0));
@@ -153,13 +158,19 @@ Figures measure(const std::string& name, int services, int kills, const Board& b
     ::close(pidfd);
     if (!board.wait_for(seen + 1)) {
       fmt::print(stderr, "{}: a killed service did not come back\n", name);
-      return figures;
+      return std::nullopt;
     }
     latencies.push_back(static_cast<double>(board.began(slot) - killed) / 1e6);
   }
   std::sort(latencies.begin(), latencies.end());
   figures.restart_median_ms = latencies[latencies.size() / 2];
   figures.restart_p95_ms = latencies[latencies.size() * 95 / 100];
+  if (!plan.rests) return figures;
+  ::sleep(kRestSeconds);
+  const long before = switches_of(supervisor);
+  ::sleep(kIdleSeconds);
+  figures.idle_wakeups = switches_of(supervisor) - before;
+  figures.memory = memory_of(supervisor);
   return figures;
 }
 
@@ -170,16 +181,16 @@ void end(int pid, int signal) {
   ::close(pidfd);
 }
 
-Figures bare(const fs::path& tools, const fs::path& directory, int services, int kills) {
+std::optional<Figures> bare(const fs::path& tools, const fs::path& directory, const Plan& plan) {
   const Board board((directory / "board").string());
   const long long begun = now_ns();
   const int pid = start({(tools / "bench-bare").string(), (tools / "bench-child").string(),
-                         board.path(), std::to_string(services)},
+                         board.path(), std::to_string(plan.services)},
                         {}, (directory / "bare.log").string());
-  Figures figures = measure("bare", services, kills, board, pid, begun);
+  auto figures = measure("bare", plan, board, pid, begun);
   end(pid, SIGKILL);
   // The children of the bare program outlive it: it knows nothing better.
-  for (int slot = 0; slot < services; ++slot) {
+  for (int slot = 0; slot < plan.services; ++slot) {
     const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, board.pid(slot), 0));
     if (pidfd < 0) continue;
     ::syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
@@ -202,10 +213,10 @@ void write_units(const fs::path& units, const fs::path& tools, const Board& boar
   }
 }
 
-Figures with_pidward(const fs::path& tools, const fs::path& daemon, const fs::path& directory,
-                     int services, int kills) {
+std::optional<Figures> with_pidward(const fs::path& tools, const fs::path& daemon,
+                                    const fs::path& directory, const Plan& plan) {
   const Board board((directory / "board").string());
-  write_units(directory / "units", tools, board, services);
+  write_units(directory / "units", tools, board, plan.services);
   const std::vector<std::string> environment{"PATH=/usr/bin:/bin",
                                              "PIDWARD_UNIT_PATH=" + (directory / "units").string(),
                                              "HOME=" + directory.string()};
@@ -215,27 +226,82 @@ Figures with_pidward(const fs::path& tools, const fs::path& daemon, const fs::pa
        (directory / "log").string(), "--state-dir", (directory / "state").string(), "--bus", "off",
        "--unit", "bench.target", "--log-level", "warning"},
       environment, (directory / "pidward.log").string());
-  Figures figures = measure("pidward", services, kills, board, pid, begun);
+  auto figures = measure("pidward", plan, board, pid, begun);
   end(pid, SIGTERM);
   return figures;
 }
 
-void print(const std::vector<Figures>& all, bool json) {
-  if (!json) {
-    fmt::print("{:<10} {:>8} {:>14} {:>14} {:>14} {:>10} {:>12}\n", "supervisor", "services",
-               "start all ms", "restart ms", "restart p95", "PSS kB", "idle wakes/3s");
+/// All rounds of one supervisor with one number of services.
+struct Row {
+  std::string supervisor;
+  int services = 0;
+  std::vector<Figures> rounds;
+
+  [[nodiscard]] std::vector<double> sorted(double Figures::*what) const {
+    std::vector<double> values;
+    for (const Figures& round : rounds) values.push_back(round.*what);
+    std::sort(values.begin(), values.end());
+    return values;
   }
-  for (const Figures& row : all) {
+  [[nodiscard]] double median(double Figures::*what) const {
+    return sorted(what)[rounds.size() / 2];
+  }
+  [[nodiscard]] double least(double Figures::*what) const { return sorted(what).front(); }
+  /// Of the first round.
+  [[nodiscard]] Memory memory() const { return rounds.front().memory.value_or(Memory{}); }
+};
+
+/// A service holds several descriptors of its supervisor's, and ten thousand of them more than a
+/// shell may have.
+void raise_descriptor_limit(int services) {
+  constexpr rlim_t kEach = 4;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const rlim_t wanted = 1024 + kEach * static_cast<rlim_t>(services);
+  limit.rlim_max = std::max(limit.rlim_max, wanted);
+  limit.rlim_cur = std::max(limit.rlim_cur, wanted);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    fmt::print(stderr, "The limit of descriptors cannot be raised to {}\n", wanted);
+  }
+}
+
+/// What each service beyond the smallest number costs in memory.
+double each_more_kb(const std::vector<Row>& all, const Row& row) {
+  for (const Row& base : all) {
+    if (base.supervisor != row.supervisor || base.services >= row.services) continue;
+    return (row.memory().pss_kb - base.memory().pss_kb) / (row.services - base.services);
+  }
+  return 0;
+}
+
+void print(const std::vector<Row>& all, bool json) {
+  if (!json) {
+    fmt::print("{:<10} {:>8} {:>12} {:>9} {:>12} {:>11} {:>9} {:>9} {:>8} {:>11} {:>11}\n",
+               "supervisor", "services", "start all ms", "(least)", "each, us", "restart ms",
+               "(least)", "p95", "PSS kB", "each more", "idle wakes");
+  }
+  for (const Row& row : all) {
+    const double start = row.median(&Figures::start_all_ms);
+    const double start_least = row.least(&Figures::start_all_ms);
+    const double restart = row.median(&Figures::restart_median_ms);
+    const double restart_least = row.least(&Figures::restart_median_ms);
+    const double p95 = row.median(&Figures::restart_p95_ms);
     if (json) {
       fmt::print(
-          "{{\"supervisor\":\"{}\",\"services\":{},\"start_all_ms\":{:.1f},\"restart_ms\":{:.3f},"
-          "\"restart_p95_ms\":{:.3f},\"pss_kb\":{:.0f},\"idle_wakeups\":{}}}\n",
-          row.supervisor, row.services, row.start_all_ms, row.restart_median_ms, row.restart_p95_ms,
-          row.memory.pss_kb, row.idle_wakeups);
+          "{{\"supervisor\":\"{}\",\"services\":{},\"rounds\":{},\"start_all_ms\":{:.1f},"
+          "\"start_all_least_ms\":{:.1f},\"restart_ms\":{:.3f},\"restart_least_ms\":{:.3f},"
+          "\"restart_p95_ms\":{:.3f},\"pss_kb\":{:.0f},\"each_more_kb\":{:.2f},"
+          "\"idle_wakeups\":{}}}\n",
+          row.supervisor, row.services, row.rounds.size(), start, start_least, restart,
+          restart_least, p95, row.memory().pss_kb, each_more_kb(all, row),
+          row.rounds.front().idle_wakeups);
     } else {
-      fmt::print("{:<10} {:>8} {:>14.1f} {:>14.3f} {:>14.3f} {:>10.0f} {:>12}\n", row.supervisor,
-                 row.services, row.start_all_ms, row.restart_median_ms, row.restart_p95_ms,
-                 row.memory.pss_kb, row.idle_wakeups);
+      fmt::print(
+          "{:<10} {:>8} {:>12.1f} {:>9.1f} {:>12.1f} {:>11.3f} {:>9.3f} {:>9.3f} {:>8.0f} "
+          "{:>11.2f} {:>11}\n",
+          row.supervisor, row.services, start, start_least, start * 1000 / row.services, restart,
+          restart_least, p95, row.memory().pss_kb, each_more_kb(all, row),
+          row.rounds.front().idle_wakeups);
     }
   }
 }
@@ -245,31 +311,59 @@ void print(const std::vector<Figures>& all, bool json) {
 int main(int argc, char** argv) {
   std::vector<int> sizes;
   int kills = 200;
+  int rounds = 1;
+  std::string only;
   bool json = false;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
+    const bool has_value = i + 1 < argc;
     if (word == "--json") {
       json = true;
-    } else if (word == "--services" && i + 1 < argc) {
+    } else if (word == "--services" && has_value) {
       sizes.push_back(std::clamp(std::atoi(argv[++i]), 1, static_cast<int>(BENCH_SLOTS)));
-    } else if (word == "--kills" && i + 1 < argc) {
+    } else if (word == "--kills" && has_value) {
       kills = std::max(1, std::atoi(argv[++i]));
+    } else if (word == "--rounds" && has_value) {
+      rounds = std::max(1, std::atoi(argv[++i]));
+    } else if (word == "--only" && has_value) {
+      only = argv[++i];
     } else {
-      fmt::print(stderr, "usage: bench-supervisors [--services N]... [--kills N] [--json]\n");
+      fmt::print(stderr,
+                 "usage: bench-supervisors [--services N]... [--kills N] [--rounds N] "
+                 "[--only bare|pidward] [--json]\n");
       return 2;
     }
   }
   if (sizes.empty()) sizes = {300, 2000};
+  raise_descriptor_limit(*std::max_element(sizes.begin(), sizes.end()));
   const fs::path tools = fs::read_symlink("/proc/self/exe").parent_path();
   const fs::path daemon = tools.parent_path().parent_path() / "daemon" / "pidward";
-  std::vector<Figures> all;
+  std::vector<Row> all;
+  bool good = true;
   for (const int services : sizes) {
-    std::string pattern = (fs::temp_directory_path() / "pidward-bench-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) return 1;
-    all.push_back(bare(tools, pattern, services, kills));
-    all.push_back(with_pidward(tools, daemon, pattern, services, kills));
-    fs::remove_all(pattern);
+    Row bare_row{"bare", services, {}};
+    Row pidward_row{"pidward", services, {}};
+    for (int round = 0; round < rounds; ++round) {
+      const Plan plan{services, kills, round == 0};
+      const auto run = [&](Row& row, const auto& with) {
+        if (!only.empty() && only != row.supervisor) return;
+        std::string pattern = (fs::temp_directory_path() / "pidward-bench-XXXXXX").string();
+        if (::mkdtemp(pattern.data()) == nullptr) std::abort();
+        if (auto figures = with(fs::path(pattern))) row.rounds.push_back(*figures);
+        fs::remove_all(pattern);
+      };
+      run(bare_row, [&](const fs::path& directory) { return bare(tools, directory, plan); });
+      run(pidward_row,
+          [&](const fs::path& directory) { return with_pidward(tools, daemon, directory, plan); });
+    }
+    for (Row& row : {std::ref(bare_row), std::ref(pidward_row)}) {
+      if (!row.rounds.empty()) {
+        all.push_back(std::move(row));
+      } else if (only.empty() || only == row.supervisor) {
+        good = false;
+      }
+    }
   }
   print(all, json);
-  return 0;
+  return good ? 0 : 1;
 }

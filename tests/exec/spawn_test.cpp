@@ -1,6 +1,7 @@
 // A start from plan to program: success, each way to fail, and what the daemon must not notice.
 #include <filesystem>
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
@@ -130,6 +131,32 @@ TEST_F(ExecTest, ManyChildrenOnTheirWayAtOnceDoNotDisturbEachOther) {
     EXPECT_TRUE(wait_for_outcome(children[static_cast<std::size_t>(i)]).executed);
     EXPECT_EQ(wait_for_end(children[static_cast<std::size_t>(i)].pidfd()).code, i);
   }
+}
+
+TEST_F(ExecTest, AChildThatSleepsAtItsGateIsWokenWhateverIsDecided) {
+  const auto sleeper = [this] {
+    shell("exit 7");
+    auto compiled = compile(request());
+    auto child = spawner_.spawn(std::move(compiled.plan), {}, true);
+    EXPECT_TRUE(child) << child.error().to_string();
+    const GateWords* words = child->gate().words();
+    while (__atomic_load_n(reinterpret_cast<const std::uint32_t*>(&words->state),
+                           __ATOMIC_ACQUIRE) != static_cast<std::uint32_t>(GateState::waited_at)) {
+      ::sched_yield();
+    }
+    EXPECT_FALSE(child->outcome());
+    return *std::move(child);
+  };
+  SpawnedChild opened = sleeper();
+  opened.open_gate();
+  EXPECT_TRUE(wait_for_outcome(opened).executed);
+  EXPECT_EQ(wait_for_end(opened.pidfd()).code, 7);
+  sys::Pidfd abandoned;
+  {
+    SpawnedChild child = sleeper();
+    abandoned = std::move(child.pidfd());
+  }
+  EXPECT_EQ(wait_for_end(abandoned).code, static_cast<int>(ExitCode::exec));
 }
 
 TEST_F(ExecTest, AChildLetGoOfBeforeItsExecStillGetsThere) {

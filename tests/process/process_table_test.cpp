@@ -54,6 +54,16 @@ TEST_P(ProcessTableTest, HasOneEntryForAProcessHoweverItWasOpened) {
   EXPECT_EQ(by_clone->pid(), child.pid());
 }
 
+TEST_P(ProcessTableTest, AChildWhoseNumberIsKnownIsTheOneThatIsFoundByIt) {
+  const LiveChild child = LiveChild::sleeping();
+  const auto adopted =
+      table_.adopt_child(child.copy(), UnitId(1), Role::main, Collected::by_us, child.pid());
+  ASSERT_TRUE(adopted) << adopted.error().to_string();
+  EXPECT_EQ((*adopted)->pid(), child.pid());
+  EXPECT_EQ(open(child), *adopted);
+  EXPECT_EQ(table_.size(), 1U);
+}
+
 TEST_P(ProcessTableTest, HasTwoEntriesForTwoProcesses) {
   const LiveChild one = LiveChild::sleeping();
   const LiveChild two = LiveChild::sleeping();

@@ -45,6 +45,11 @@ class RunningLogger {
                                   {pipe->read_end.get()}));
     return std::move(pipe->write_end);
   }
+  /// As the next daemon does, which cannot know whether the last one came that far.
+  void open_again(int id, const std::string& unit, const sys::Fd& pipe) {
+    EXPECT_TRUE(sys::send_message(
+        control_.get(), fmt::format("open\n{}\n{}\nprog\n42\n6\n1\n7", id, unit), {pipe.get()}));
+  }
   std::string wait_for_message() {
     pollfd waiting{control_.get(), POLLIN, 0};
     ::poll(&waiting, 1, -1);
@@ -146,6 +151,30 @@ TEST(Logger, WritesLinesWithLevelsAndTellsTheEnd) {
   EXPECT_EQ((*lines)[1].text, "two");
   EXPECT_EQ((*lines)[1].level, LogLevel::error);
   EXPECT_EQ((*lines)[2].part, LinePart::unfinished);
+}
+
+TEST(Logger, APipeThatItIsGivenTwiceIsReadOnce) {
+  const TemporaryDirectory directory;
+  RunningLogger logger(directory.path());
+  auto pipe = sys::make_pipe();
+  ASSERT_TRUE(pipe);
+  logger.open_again(1, "a.service", pipe->read_end);
+  logger.open_again(1, "a.service", pipe->read_end);
+  pipe->read_end.reset();
+  ASSERT_TRUE(sys::write_all(pipe->write_end.get(), "hello\n"));
+  pipe->write_end.reset();
+  EXPECT_EQ(logger.wait_for_message(), "eof\n1");
+  // Its number means another one now.
+  auto next = logger.open(1, "a.service");
+  ASSERT_TRUE(sys::write_all(next.get(), "again\n"));
+  next.reset();
+  EXPECT_EQ(logger.wait_for_message(), "eof\n1");
+  logger.finish();
+  const auto lines = read_last_log_lines(directory.path(), "a.service", 10);
+  ASSERT_TRUE(lines);
+  ASSERT_EQ(lines->size(), 2U);
+  EXPECT_EQ((*lines)[0].text, "hello");
+  EXPECT_EQ((*lines)[1].text, "again");
 }
 
 TEST(Logger, LinesBeyondTheMostVerboseLevelAreDropped) {

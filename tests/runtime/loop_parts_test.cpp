@@ -59,6 +59,31 @@ TEST(TimerQueue, ArmingWithinACallbackDoesNotHoldTheLoop) {
   EXPECT_EQ(fired, 3);
 }
 
+TEST(TimerQueue, WhatIsArmedWhileItIsHeldFiresAllTheSame) {
+  boost::asio::io_context io(1);
+  std::vector<std::uint64_t> fired;
+  TimerQueue timers(io,
+                    [&](const engine::TimerFired& timer) { fired.push_back(timer.generation); });
+  timers.hold();
+  timers.arm(UnitId(1), TimerKind::restart, mono_now(), 1);
+  timers.arm(UnitId(2), TimerKind::restart, mono_now(), 2);
+  timers.disarm(UnitId(1), TimerKind::restart);
+  EXPECT_EQ(io.poll(), 0U);
+  timers.release();
+  io.run();
+  EXPECT_EQ(fired, (std::vector<std::uint64_t>{2}));
+}
+
+TEST(TimerQueue, SaysWhetherAnythingWasDue) {
+  boost::asio::io_context io(1);
+  TimerQueue timers(io, [](const engine::TimerFired&) {});
+  const MonoTime due = mono_now() + std::chrono::hours(1);
+  timers.arm(UnitId(1), TimerKind::restart, due, 1);
+  EXPECT_FALSE(timers.fire_due(due - Duration(1)));
+  EXPECT_TRUE(timers.fire_due(due));
+  EXPECT_FALSE(timers.fire_due(due));
+}
+
 struct CountingHandler final : DescriptorHandler {
   void descriptor_ready(int fd, std::uint32_t) override {
     ready.push_back(fd);

@@ -88,6 +88,57 @@ TEST_F(ManagerTest, AKilledMainProcessIsRestarted) {
   EXPECT_EQ(status("r.service").service->restarts, 1U);
 }
 
+TEST_F(ManagerTest, ARestartWithoutDelayComesEachTime) {
+  service("eager.service", "ExecStart=/bin/sleep 1000\nRestart=always\nRestartSec=0\n");
+  start_manager();
+  start("eager.service");
+  wait_for("eager.service", engine::ActiveState::active);
+  for (std::uint32_t i = 1; i <= 3; ++i) {
+    const ProcessId before = status("eager.service").service->main;
+    const auto process = manager_->find_process(before);
+    ASSERT_TRUE(process);
+    ASSERT_TRUE(process->send_signal(SIGKILL));
+    run_until([&] {
+      const engine::UnitStatus now = status("eager.service");
+      return now.sub == "running" && now.service->main != before;
+    });
+    EXPECT_EQ(status("eager.service").service->restarts, i);
+  }
+}
+
+TEST_F(ManagerTest, AStartThatFailsAtOnceAndComesBackAtOnceLeavesRoomForOthers) {
+  // No process is made, and no delay asked for: nothing but the loop's own turns is in between.
+  service("never.service",
+          "ExecStart=/bin/true\nUser=no-such-user-here\nRestart=always\nRestartSec=0\n"
+          "[Unit]\nStartLimitIntervalSec=0\n");
+  service("other.service", "ExecStart=/bin/sleep 1000\n");
+  start_manager();
+  start("never.service");
+  start("other.service");
+  wait_for("other.service", engine::ActiveState::active);
+  run_until([this] { return status("never.service").service->restarts >= 10; });
+  EXPECT_EQ(status("other.service").active, engine::ActiveState::active);
+}
+
+TEST_F(ManagerTest, AfterManyUnitsWereReadAtOnceTheNextAreReadAllTheSame) {
+  std::string wants;
+  for (int i = 0; i < 100; ++i) {
+    const std::string name = fmt::format("many-{}.service", i);
+    service(name, "ExecStart=/bin/true\n");
+    wants += "Wants=" + name + "\n";
+  }
+  write_unit("many.target", "[Unit]\nDefaultDependencies=no\n" + wants);
+  service("late.service", "ExecStart=/bin/true\nRemainAfterExit=yes\n");
+  start_manager();
+  start("many.target");
+  wait_for("many.target", engine::ActiveState::active);
+  start("late.service");
+  wait_for("late.service", engine::ActiveState::active);
+  service("later.service", "ExecStart=/bin/true\nRemainAfterExit=yes\n");
+  start("later.service");
+  wait_for("later.service", engine::ActiveState::active);
+}
+
 TEST_F(ManagerTest, ReadinessComesFromTheNotifySocketEvenOfADeadSender) {
   service("n.service",
           "Type=notify\nNotifyAccess=all\n"

@@ -42,6 +42,19 @@ TEST_F(StateFileTest, EntriesAreSetReplacedAndRemoved) {
   EXPECT_EQ(std::filesystem::file_size(path()), file.size());
 }
 
+TEST_F(StateFileTest, WhatItGrewByIsTheDifferenceToWhenItWasMade) {
+  StateFile file(path(), kBoot);
+  ASSERT_TRUE(file.rewrite({{"a", "old"}}));
+  EXPECT_EQ(file.size(), file.size_when_made());
+  StateBatch batch;
+  batch.set("a", std::string(1000, 'x'));
+  ASSERT_TRUE(file.append(batch));
+  EXPECT_GT(file.size(), file.size_when_made() + 1000);
+  ASSERT_TRUE(file.rewrite({{"a", "new"}}));
+  EXPECT_EQ(file.size(), file.size_when_made());
+  EXPECT_EQ(std::filesystem::file_size(path()), file.size());
+}
+
 TEST_F(StateFileTest, ABatchCountsAsAWholeOrNotAtAll) {
   StateFile file(path(), kBoot);
   ASSERT_TRUE(file.rewrite({{"a", "old"}, {"b", "old"}}));

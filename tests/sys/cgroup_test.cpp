@@ -105,6 +105,27 @@ TEST_P(CgroupTest, HoldsAChildThatIsBornInIt) {
   }
 }
 
+TEST_P(CgroupTest, AGroupBelowIsFoundByItsPathFromHere) {
+  if (!usable()) return;
+  auto middle = group_.create_child("middle");
+  ASSERT_TRUE(middle);
+  auto leaf = middle->create_child("leaf");
+  ASSERT_TRUE(leaf);
+  const auto found = group_.open_below("middle/leaf");
+  ASSERT_TRUE(found) << found.error().to_string();
+  EXPECT_EQ(found->path(), leaf->path());
+  EXPECT_EQ(*found->id(), *leaf->id());
+  EXPECT_FALSE(*group_.populated_below("middle/leaf"));
+  {
+    const LiveChild child = child_inside(*found);
+    EXPECT_TRUE(*group_.populated_below("middle/leaf"));
+    EXPECT_TRUE(*group_.populated_below("middle"));
+  }
+  ASSERT_TRUE(leaf->remove());
+  EXPECT_FALSE(group_.open_below("middle/leaf"));
+  EXPECT_FALSE(group_.populated_below("middle/leaf"));
+}
+
 TEST_P(CgroupTest, TakesInAProcessByPidfd) {
   if (!usable()) return;
   LiveChild child = LiveChild::sleeping();
