@@ -72,6 +72,8 @@ class CgroupTree final : private DescriptorHandler {
   void note_joined(UnitId unit);
   /// The unit's group, opened; made and watched if it is not there.
   Result<sys::CgroupDir> ensure(UnitId unit, const unit::UnitSpec& spec);
+  /// The same for a unit of an earlier daemon's, which had processes in it.
+  Result<sys::CgroupDir> take_over(UnitId unit, const unit::UnitSpec& spec);
   [[nodiscard]] bool has(UnitId unit) const { return groups_.contains(unit); }
   /// The unit's group, opened. Errors: it has none, or somebody removed it.
   [[nodiscard]] Result<sys::CgroupDir> group(UnitId unit) const;
@@ -101,6 +103,8 @@ class CgroupTree final : private DescriptorHandler {
   };
   void descriptor_ready(int fd, std::uint32_t events) override;
   void group_changed(int watch);
+  Result<sys::CgroupDir> watch(UnitId unit, Group group, sys::CgroupDir directory,
+                               const unit::UnitSpec& spec);
   void watch_memory(UnitId unit, Group& group, const sys::CgroupDir& directory,
                     const unit::UnitSpec& spec);
   bool try_remove(UnitId unit, Group& group);

@@ -131,8 +131,17 @@ void KeptDescriptors::keep(const std::string& name, int fd) {
   if (keeps_) send(store_message(name), fd);
 }
 
+void KeptDescriptors::give(const std::string& name, int fd) {
+  // Who executed itself anew had given it before.
+  const bool is_there = same_process_ && !given_.contains(name);
+  given_.insert(name);
+  if (!keeps_) return;
+  if (is_there) send(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name), -1);
+  send(store_message(name), fd);
+}
+
 void KeptDescriptors::drop(const std::string& name) {
-  const bool known = kept_.erase(name) > 0 || returned_.erase(name) > 0;
+  const bool known = kept_.erase(name) > 0 || returned_.erase(name) > 0 || given_.erase(name) > 0;
   // One that still waits to be sent would stay open for nothing.
   const std::string waiting = store_message(name);
   const auto unsent =

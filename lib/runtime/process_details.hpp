@@ -7,6 +7,7 @@
 
 #include "base/exit_status.hpp"
 #include "base/time.hpp"
+#include "engine/state.hpp"
 #include "process/process_table.hpp"
 
 namespace pidward::runtime {

@@ -39,8 +39,10 @@ Result<ProcessId> ProcessTracker::add_child(sys::Pidfd pidfd, UnitId unit, proce
   PIDWARD_TRY(const process::ProcessHandle handle,
               core_.table.adopt_child(std::move(pidfd), unit, role, collected));
   if (Status watched = watch(handle, true, spawn, gate); !watched) {
-    // A process that nobody can watch must not run.
+    // A process that nobody can watch, or nobody will know of, must not run.
     static_cast<void>(handle.send_signal(SIGKILL));
+    handle.set_unit({});
+    drop(handle->pidfd().get());
     return std::move(watched).error();
   }
   return handle->id();
@@ -78,7 +80,7 @@ Status ProcessTracker::watch(const process::ProcessHandle& handle, bool hold, Sp
     by_process_.emplace(handle->id(), fd);
   }
   if (hold && keeper_ != nullptr) {
-    keeper_->process_added(handle, handle->unit(), handle->role(), spawn, gate);
+    return keeper_->process_added(handle, handle->unit(), handle->role(), spawn, gate);
   }
   return {};
 }

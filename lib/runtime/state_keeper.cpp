@@ -86,7 +86,13 @@ void StateKeeper::begin(const StateEntries& other) {
   for (const auto& [key, text] : other) others_.insert_or_assign(key, text);
   batch_ = {};
   open_ = true;
-  if (Status made = file_.rewrite(everything()); !made) {
+  Status made = file_.rewrite(everything());
+  if (!made) {
+    // Without room for another file the old one does, with what has changed since.
+    const auto was = read_state(file_.path(), file_.boot_id());
+    if (was && was->damage.empty() && file_.resume(was->entries, everything())) made = {};
+  }
+  if (!made) {
     behind_ = true;
     log(LogLevel::error,
         fmt::format("The state is not kept: {}; should pidward die now, what it supervises is "
@@ -140,13 +146,13 @@ void StateKeeper::engine_changed(const engine::Effects& effects, const engine::E
   for (const engine::Effect& effect : effects) std::visit(about, effect);
   for (const UnitId unit : changed_) note_unit(unit);
   changed_.clear();
-  write();
+  flush();
 }
 
 void StateKeeper::all_changed() {
   if (!open_) return;
   for (const UnitId unit : core_.engine.units()) note_unit(unit);
-  write();
+  flush();
 }
 
 ProcessRecord StateKeeper::describe(const process::ProcessHandle& handle, UnitId unit,
@@ -166,15 +172,21 @@ ProcessRecord StateKeeper::describe(const process::ProcessHandle& handle, UnitId
   return record;
 }
 
-void StateKeeper::process_added(const process::ProcessHandle& handle, UnitId unit,
-                                process::Role role, SpawnId spawn, exec::Gate* gate) {
-  if (!open_) return;
+Status StateKeeper::process_added(const process::ProcessHandle& handle, UnitId unit,
+                                  process::Role role, SpawnId spawn, exec::Gate* gate) {
+  if (!open_) return {};
   const ProcessRecord record = describe(handle, unit, role, spawn);
+  // What waits at a gate is in a batch of its own, and not in a file written anew.
+  if (behind_ && gate != nullptr) PIDWARD_CHECK(rewrite());
+  set(process_key(record.id), format_process(record));
+  if (Status written = write(gate); !written && gate != nullptr) {
+    remove_entry(process_key(record.id));
+    return std::move(written).error().within("What is started cannot be written down");
+  }
+  // Whoever has the label is on record, and waits at its gate no more but for that to be opened.
   if (core_.features.has(sys::Feature::pidfs_xattrs)) {
     write_label(handle->pidfd(), {record.unit, role, core_.engine.status(unit).invocation});
   }
-  set(process_key(record.id), format_process(record));
-  write(gate);
   const int fd = handle->pidfd().get();
   if (record.autokilled) {
     // A copy elsewhere would keep it alive without us.
@@ -182,6 +194,7 @@ void StateKeeper::process_added(const process::ProcessHandle& handle, UnitId uni
   } else if (role != process::Role::other) {
     kept_.keep(pidfd_name(record.id), fd);
   }
+  return {};
 }
 
 void StateKeeper::process_gone(ProcessId process) {
@@ -210,26 +223,53 @@ void StateKeeper::remove_entry(const std::string& key) {
 }
 
 void StateKeeper::flush() {
-  write();
+  static_cast<void>(write());
 }
 
-void StateKeeper::write(exec::Gate* gate) {
-  if (!open_ || (batch_.empty() && !behind_)) return;
+Status StateKeeper::is_kept() const {
+  if (!behind_) return {};
+  return Error(Errc::limit_exceeded,
+               fmt::format("What the next pidward must know cannot be written to {}",
+                           core_.config.runtime_directory))
+      .advise("Make room on its file system");
+}
+
+Status StateKeeper::may_start() {
+  if (!open_) return {};
+  if (behind_) static_cast<void>(rewrite());
+  PIDWARD_CHECK(is_kept());
+  // What is held back is not for this. There may be more again.
+  if (file_.has_room() || file_.find_room()) return {};
+  return Error(Errc::limit_exceeded, fmt::format("There is no room left in {} to write down what "
+                                                 "is started",
+                                                 core_.config.runtime_directory))
+      .advise("Make room on its file system; what runs goes on, and can be stopped");
+}
+
+Status StateKeeper::rewrite() {
+  PIDWARD_CHECK(file_.rewrite(everything()));
+  if (std::exchange(behind_, false)) log(LogLevel::notice, "The state is kept again");
+  return {};
+}
+
+Status StateKeeper::write(exec::Gate* gate) {
+  if (!open_ || (batch_.empty() && !behind_)) return {};
+  if (behind_) {
+    batch_ = {};
+    return rewrite();
+  }
   const StateBatch batch = std::exchange(batch_, {});
-  // The journal has outgrown what it says several times over, or lacks something: begin it anew.
+  Status written = file_.append(batch, gate);
+  // The journal has outgrown what it says several times over: begin it anew. That takes room, which
+  // may be found again some other time.
   constexpr std::uint64_t kPerUnit = 4096;
   const std::uint64_t enough = kSlack + kPerUnit * (units_.size() + others_.size());
-  if (behind_ || file_.size() > enough) {
-    if (Status made = file_.rewrite(everything()); made) {
-      if (std::exchange(behind_, false)) log(LogLevel::notice, "The state is kept again");
-      return;
-    }
-    if (behind_) return;
-  }
-  if (Status written = file_.append(batch, gate); !written) {
+  if (written && file_.size() > enough) static_cast<void>(rewrite());
+  if (!written) {
     behind_ = true;
     log(LogLevel::error, fmt::format("The state is not kept: {}", written.error().to_string()));
   }
+  return written;
 }
 
 }  // namespace pidward::runtime
