@@ -3,14 +3,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <new>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <fmt/core.h>
 #include <malloc.h>
+#include <unistd.h>
 
 #include "bus/server.hpp"
 #include "runtime/logger.hpp"
@@ -153,6 +156,19 @@ int log_for_daemon(char** arguments) {
   return pidward::runtime::run_logger(kLoggerControl, settings);
 }
 
+/// An allocation failed. Nothing is unwound: that would let go of what is held, step by step and
+/// half-way through whatever was being done. As after SIGKILL, the next daemon goes on from what
+/// was written down.
+[[noreturn]] void out_of_memory() {
+  constexpr std::string_view kWords =
+      "pidward: There is no memory left, and pidward ends; what it supervises runs on, and the "
+      "next "
+      "one takes over\n";
+  const ssize_t written = ::write(STDERR_FILENO, kWords.data(), kWords.size());
+  static_cast<void>(written);
+  ::_exit(EXIT_FAILURE);
+}
+
 int run(int argc, char** argv) {
   if (argc == 5 && std::string_view(argv[1]) == "--logger") return log_for_daemon(argv);
   Options options;
@@ -168,6 +184,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::set_new_handler(out_of_memory);
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

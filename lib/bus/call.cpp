@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "bus/error_names.hpp"
+#include "bus/memory.hpp"
 
 namespace pidward::bus {
 namespace {
@@ -65,11 +66,12 @@ void Call::reply(const std::function<void(Writer&)>& fill) {
   }
   if (sd_bus_message_get_expect_reply(message()) <= 0) return finish(nullptr);
   sd_bus_message* raw = nullptr;
-  if (sd_bus_message_new_method_return(message(), &raw) < 0) return finish(nullptr);
+  if (checked(sd_bus_message_new_method_return(message(), &raw)) < 0) return finish(nullptr);
   const MessageRef answer = MessageRef::adopt(raw);
   Writer out(raw);
   fill(out);
-  if (out.error() != 0) {
+  // Who asked would wait for the answer in vain.
+  if (checked(-out.error()) != 0) {
     const Error problem = Error::from_errno(out.error(), "the answer could not be written");
     log(LogLevel::error, fmt::format("bus: {}.{}: {}", interface(), member(), problem.message()));
     return fail(problem);
@@ -90,7 +92,9 @@ void Call::fail(std::string_view name, const std::string& text) {
   BusError error;
   sd_bus_error_set(error.out(), std::string(name).c_str(), clean_utf8(text).c_str());
   sd_bus_message* raw = nullptr;
-  if (sd_bus_message_new_method_error(message(), &raw, error.get()) < 0) return finish(nullptr);
+  if (checked(sd_bus_message_new_method_error(message(), &raw, error.get())) < 0) {
+    return finish(nullptr);
+  }
   const MessageRef answer = MessageRef::adopt(raw);
   finish(raw);
 }

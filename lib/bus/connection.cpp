@@ -8,6 +8,7 @@
 #include <poll.h>
 
 #include "base/log.hpp"
+#include "bus/memory.hpp"
 
 namespace pidward::bus {
 namespace {
@@ -120,7 +121,7 @@ std::uint64_t Connection::queued() const {
 
 bool Connection::send(sd_bus_message* message) {
   if (!bus_) return false;
-  const int result = sd_bus_send(bus_.get(), message, nullptr);
+  const int result = checked(sd_bus_send(bus_.get(), message, nullptr));
   if (result < 0) {
     if (result != -ENOTCONN && result != -ECONNRESET && result != -EPIPE) {
       log(LogLevel::warning, bus_failure(result, "bus: a message could not be sent").to_string());

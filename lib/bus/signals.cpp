@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 
 #include "bus/dispatcher.hpp"
+#include "bus/memory.hpp"
 #include "bus/object_path.hpp"
 #include "bus/objects/common.hpp"
 
@@ -30,14 +31,14 @@ void Signals::emit_to(Connection& maker, const Address& address,
                       const std::function<void(Writer&)>& fill,
                       const std::function<void(sd_bus_message*)>& send) {
   sd_bus_message* raw = nullptr;
-  if (sd_bus_message_new_signal(maker.get(), &raw, address.path.c_str(), address.interface,
-                                address.member) < 0) {
+  if (checked(sd_bus_message_new_signal(maker.get(), &raw, address.path.c_str(), address.interface,
+                                        address.member)) < 0) {
     return;
   }
   const MessageRef message = MessageRef::adopt(raw);
   Writer out(raw);
   fill(out);
-  if (out.error() == 0) return send(raw);
+  if (checked(-out.error()) == 0) return send(raw);
   log(LogLevel::error,
       Error::from_errno(out.error(), "bus: a signal could not be written").to_string());
 }

@@ -129,19 +129,35 @@ Result<sys::CgroupDir> CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spe
   if (!controllers_.empty()) prepare_parents(group.path, spec);
   auto directory = make(group.path);
   if (!directory) return std::move(directory).error().within("Cannot make the control group");
-  PIDWARD_TRY(group.id, directory->id());
+  return watch(unit, std::move(group), *std::move(directory), spec);
+}
+
+Result<sys::CgroupDir> CgroupTree::take_over(UnitId unit, const unit::UnitSpec& spec) {
+  if (groups_.contains(unit)) return group(unit);
+  Group group;
+  group.path = group_path_of(spec, core_.config.scope == unit::Scope::user);
+  auto directory = sys::CgroupDir::open(*mount_, full_path(group));
+  if (!directory) return ensure(unit, spec);
+  // Made anew before anything is started in it, as soon as it is empty.
+  group.killed = true;
+  return watch(unit, std::move(group), *std::move(directory), spec);
+}
+
+Result<sys::CgroupDir> CgroupTree::watch(UnitId unit, Group group, sys::CgroupDir directory,
+                                         const unit::UnitSpec& spec) {
+  PIDWARD_TRY(group.id, directory.id());
   if (spec.settings.boolean(unit::Directive::KillOnManagerExit)) {
-    if (Status marked = directory->set_mark(kDiesWithManager); !marked) {
+    if (Status marked = directory.set_mark(kDiesWithManager); !marked) {
       log_about(LogLevel::warning, spec, "no-mark",
                 fmt::format("Only the main process is sure to die with pidward: {}",
                             marked.error().to_string()));
     }
   }
-  const std::string events = directory->file_path() + "/cgroup.events";
+  const std::string events = directory.file_path() + "/cgroup.events";
   group.watch = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);
   if (group.watch < 0) {
     Error error = Error::from_errno(errno, "Cannot watch the control group");
-    static_cast<void>(directory->remove());
+    static_cast<void>(directory.remove());
     if (error.sys_errno() == ENOSPC) {
       return std::move(error).advise("Raise fs.inotify.max_user_watches");
     }
@@ -150,8 +166,8 @@ Result<sys::CgroupDir> CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spe
   watches_[group.watch] = unit;
   by_id_[group.id] = unit;
   group.known_empty = !group.killed;
-  write_limits(*directory, group.path, !group.killed, spec);
-  watch_memory(unit, group, *directory, spec);
+  write_limits(directory, group.path, !group.killed, spec);
+  watch_memory(unit, group, directory, spec);
   const Group& kept = groups_.emplace(unit, std::move(group)).first->second;
   by_path_.erase(kept.path);  // its view may be of another unit's string
   by_path_.emplace(kept.path, unit);

@@ -77,6 +77,8 @@ class CgroupTree final : private DescriptorHandler {
   void note_joined(UnitId unit);
   /// The unit's group, opened; made and watched if it is not there.
   Result<sys::CgroupDir> ensure(UnitId unit, const unit::UnitSpec& spec);
+  /// The same for a unit of an earlier daemon's, which had processes in it.
+  Result<sys::CgroupDir> take_over(UnitId unit, const unit::UnitSpec& spec);
   /// Writes the limits of the unit, as its settings have become, to the group that it has. `unit`
   /// may be a slice.
   void apply_limits(UnitId unit, const unit::UnitSpec& spec);
@@ -114,6 +116,8 @@ class CgroupTree final : private DescriptorHandler {
   };
   void descriptor_ready(int fd, std::uint32_t events) override;
   void group_changed(int watch);
+  Result<sys::CgroupDir> watch(UnitId unit, Group group, sys::CgroupDir directory,
+                               const unit::UnitSpec& spec);
   void watch_memory(UnitId unit, Group& group, const sys::CgroupDir& directory,
                     const unit::UnitSpec& spec);
   Result<sys::CgroupDir> make(const std::string& path);

@@ -56,9 +56,8 @@ bool Freezer::group_changed(UnitId unit) {
   return false;
 }
 
-void Freezer::take_over(UnitId unit) {
-  const auto group = groups_.group(unit);
-  const auto frozen = group ? group->frozen() : Result<bool>(false);
+void Freezer::take_over(UnitId unit, const sys::CgroupDir& group) {
+  const auto frozen = group.frozen();
   if (frozen && *frozen) units_[unit].state = FreezerState::frozen;
 }
 

@@ -25,7 +25,7 @@ class Freezer {
   /// The kernel said something about the unit's group. True when the state is another one now.
   bool group_changed(UnitId unit);
   /// The unit is an earlier daemon's, which may have frozen it.
-  void take_over(UnitId unit);
+  void take_over(UnitId unit, const sys::CgroupDir& group);
   /// The unit is to be stopped: it must run for that.
   void release(UnitId unit);
   /// The unit is down.

@@ -141,8 +141,17 @@ void KeptDescriptors::drop_elsewhere(const std::string& name, bool was_sent) {
   send_drop(name, was_sent || known);
 }
 
+void KeptDescriptors::give(const std::string& name, int fd) {
+  // Who executed itself anew had given it before.
+  const bool is_there = same_process_ && !given_.contains(name);
+  given_.insert(name);
+  if (!keeps_) return;
+  if (is_there) send(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name), -1);
+  send(store_message(name), fd);
+}
+
 void KeptDescriptors::drop(const std::string& name) {
-  send_drop(name, kept_.erase(name) > 0 || returned_.erase(name) > 0);
+  send_drop(name, kept_.erase(name) > 0 || returned_.erase(name) > 0 || given_.erase(name) > 0);
 }
 
 void KeptDescriptors::send_drop(const std::string& name, bool was_sent) {

@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -48,6 +49,9 @@ class KeptDescriptors final : private DescriptorHandler {
   void keep(const std::string& name, int fd);
   /// keep(), for executing ourselves only: nobody else gets a copy.
   void keep_here(const std::string& name, int fd) { kept_.insert_or_assign(name, fd); }
+  /// Hands a copy to whoever started us, and to nobody of ours: no next daemon gets it, should this
+  /// process execute itself anew.
+  void give(const std::string& name, int fd);
   void drop(const std::string& name);
   /// keep() and drop() for descriptors of which there are thousands: their names are not remembered
   /// here, so whoever has them says keep_here() before hand_over(). `was_sent` false: nobody got a
@@ -76,6 +80,7 @@ class KeptDescriptors final : private DescriptorHandler {
   std::deque<Outgoing> outgoing_;
   std::map<std::string, sys::Fd, std::less<>> returned_;
   std::map<std::string, int> kept_;
+  std::set<std::string> given_;
   std::uint64_t next_ = 1;
   bool same_process_ = false;
 };

@@ -185,16 +185,46 @@ void Listeners::accept_one(UnitId unit, int fd) {
   }
   engine::Incoming event{unit, 0, peer_name(connection.get())};
   event.connection = next_connection_++;
-  connections_.emplace(event.connection, std::move(connection));
+  keep_connection(unit, event.connection, std::move(connection), event.peer);
   core_.events.post(std::move(event));
 }
 
-sys::Fd Listeners::take_connection(std::uint64_t connection) {
+/// Written at once: from here on it is known to have come.
+void Listeners::keep_connection(UnitId unit, std::uint64_t number, sys::Fd fd,
+                                const std::string& peer) {
+  const auto spec = core_.engine.spec(unit);
+  Connection connection{unit, std::move(fd), keeper_.new_descriptor_name("connection"), peer};
+  engine::Saver purpose;
+  purpose.text("unit", spec ? spec->name.str() : std::string());
+  purpose.number("index", number);
+  purpose.text("name", peer);
+  keeper_.keep_descriptor(connection.kept, connection.fd.get(), purpose.take());
+  keeper_.set(kConnectionsKey, std::to_string(number));
+  keeper_.flush();
+  connections_.emplace(number, std::move(connection));
+}
+
+void Listeners::restore_connection(UnitId unit, std::uint64_t connection, sys::Fd fd,
+                                   std::string kept, std::string peer) {
+  numbers_given(connection);
+  connections_.emplace(connection,
+                       Connection{unit, std::move(fd), std::move(kept), std::move(peer)});
+}
+
+void Listeners::tell_connections() {
+  for (const auto& [number, connection] : connections_) {
+    core_.events.post(engine::Incoming{connection.unit, number, connection.peer});
+  }
+}
+
+const sys::Fd* Listeners::connection(std::uint64_t connection) const {
   const auto found = connections_.find(connection);
-  if (found == connections_.end()) return {};
-  sys::Fd fd = std::move(found->second);
-  connections_.erase(found);
-  return fd;
+  return found == connections_.end() ? nullptr : &found->second.fd;
+}
+
+void Listeners::close_connection(std::uint64_t connection) {
+  const auto found = connections_.extract(connection);
+  if (!found.empty()) keeper_.drop_descriptor(found.mapped().kept);
 }
 
 void Listeners::flush(UnitId unit) {

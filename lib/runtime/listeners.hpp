@@ -2,7 +2,9 @@
 // services.
 #pragma once
 
+#include <algorithm>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -14,6 +16,9 @@
 #include "runtime/state_keeper.hpp"
 
 namespace pidward::runtime {
+
+/// The entry that says how many connections there were.
+inline constexpr const char* kConnectionsKey = "connections";
 
 class Listeners final : private DescriptorHandler {
  public:
@@ -36,9 +41,19 @@ class Listeners final : private DescriptorHandler {
   /// Whether traffic is told by Incoming.
   void watch(UnitId unit, bool watch);
   void flush(UnitId unit);
-  void close_connection(std::uint64_t connection) { connections_.erase(connection); }
-  /// The accepted connection; an empty descriptor when it is gone.
-  sys::Fd take_connection(std::uint64_t connection);
+  /// Closed, or its process has it: it is ours no more.
+  void close_connection(std::uint64_t connection);
+  /// The accepted connection, borrowed until close_connection(); nullptr when it is gone.
+  [[nodiscard]] const sys::Fd* connection(std::uint64_t connection) const;
+  /// Accepted by the last daemon, `purpose` as it was written. Told again by tell_connections().
+  void restore_connection(UnitId unit, std::uint64_t connection, sys::Fd fd, std::string kept,
+                          std::string peer);
+  /// Connections of the last daemon's, once its units are back: who knows one already ignores it.
+  void tell_connections();
+  /// Numbers up to this one were given out.
+  void numbers_given(std::uint64_t last) {
+    next_connection_ = std::max(next_connection_, last + 1);
+  }
   [[nodiscard]] std::vector<Passed> descriptors(UnitId unit) const;
 
  private:
@@ -54,13 +69,20 @@ class Listeners final : private DescriptorHandler {
   void accept_one(UnitId unit, int fd);
   void opened(UnitId unit, Result<std::vector<ListeningSocket>> sockets);
   std::string peer_name(int connection);
+  void keep_connection(UnitId unit, std::uint64_t number, sys::Fd fd, const std::string& peer);
 
   Core& core_;
   StateKeeper& keeper_;
   std::unordered_map<UnitId, Unit> units_;
   std::unordered_set<UnitId> to_watch_;  ///< once their sockets are open
   std::unordered_map<int, UnitId> by_fd_;
-  std::unordered_map<std::uint64_t, sys::Fd> connections_;
+  struct Connection {
+    UnitId unit;
+    sys::Fd fd;
+    std::string kept;  ///< name it is kept under
+    std::string peer;
+  };
+  std::map<std::uint64_t, Connection> connections_;
   std::uint64_t next_connection_ = 1;
 };
 

@@ -160,7 +160,7 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
       kept(core),
       keeper(core, kept, sys::boot_id().value_or("unknown")),
       source(pool, std::move(startup.loader)),
-      transient(source.context().path.transient_dir),
+      transient(keeper, source.context().path.transient_dir),
       groups(core),
       tracker(core),
       tree(core, groups, tracker),
@@ -173,6 +173,7 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
       external(core),
       pid_files(core, tree, tracker),
       fd_store(core, keeper),
+      exit_kills(core, groups, kept),
       notify(core, tree, tracker, fd_store),
       timers(io,
              [this](const engine::TimerFired& fired) {
@@ -252,7 +253,7 @@ Status Manager::Impl::open() {
     bound_process_ended(unit, process.pid());
   });
   spawner = std::make_unique<ServiceSpawner>(
-      core, ServiceSpawner::Parts{groups, tracker, logs, listeners, fd_store},
+      core, ServiceSpawner::Parts{groups, tracker, logs, listeners, fd_store, keeper, exit_kills},
       ServiceSpawner::Surroundings{roots, notify.path(),
                                    [this] {
                                      std::vector<std::string> block;
@@ -280,8 +281,7 @@ Status Manager::Impl::open() {
                                     return context;
                                   },
                                   [this](UnitId unit) { return transient.take_processes(unit); }});
-  recover(left, whole);
-  return {};
+  return recover(left, whole);
 }
 
 Manager::Manager(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

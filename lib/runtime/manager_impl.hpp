@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "runtime/core.hpp"
+#include "runtime/exit_kills.hpp"
 #include "runtime/external_units.hpp"
 #include "runtime/fd_store.hpp"
 #include "runtime/freezer.hpp"
@@ -93,11 +94,15 @@ struct Manager::Impl final : EventSink {
   Result<UnitId> add_made(TransientRequest& wanted, const UnitSource::Specs& specs);
 
   // recovery.cpp: what an earlier daemon left
-  void recover(const StateEntries& entries, bool whole);
-  void find_processes(const StateEntries& entries, engine::ProcessMap& map);
-  void find_unknown_processes(std::vector<engine::UnitRecord>& records);
+  Status recover(const StateEntries& entries, bool whole);
+  Status find_processes(const StateEntries& entries, engine::ProcessMap& map);
+  void find_unknown_processes(std::vector<engine::UnitRecord>& records, bool whole);
   void restore_units(const std::vector<engine::UnitRecord>& records, const engine::ProcessMap& map);
   void tell_of_lost_processes();
+  [[nodiscard]] bool has_main_process(const unit::UnitName& name);
+  bool is_older_than_lost(const unit::UnitName& name, const sys::Pidfd& process);
+  Result<process::ProcessHandle> adopt_labelled(const sys::Pidfd& member, UnitId unit);
+  process::ProcessHandle find_spawned(const engine::Spawn& effect);
   // recovery_descriptors.cpp
   Status recover_logs(const StateEntries& entries);
   void recover_descriptors(const StateEntries& entries);
@@ -138,6 +143,7 @@ struct Manager::Impl final : EventSink {
   ExternalUnits external;
   PidFiles pid_files;
   FdStore fd_store;
+  ExitKills exit_kills;
   NotifySocket notify;
   TimerQueue timers;
   PathWatcher paths;
@@ -150,6 +156,8 @@ struct Manager::Impl final : EventSink {
   std::map<std::string, std::string> environment;
 
   std::unordered_map<SpawnId, ProcessId> recovered_spawns;
+  std::map<unit::UnitName, ProcessId> lost_mains;  ///< recorded, and not there any more
+  bool recovering = false;
   bool recovered_boot = false;  ///< the last daemon had asked for the first units
   std::deque<engine::Event> queue;
   bool draining = false;

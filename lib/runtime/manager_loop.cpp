@@ -80,6 +80,7 @@ class Runner {
   void operator()(const engine::CleanUp& effect) {
     impl_.pid_files.forget(effect.unit);
     if (!effect.restarting) impl_.bindings.forget(effect.unit);
+    if (!effect.restarting) impl_.exit_kills.forget(effect.unit);
     if (!effect.restarting) impl_.transient.close_streams(effect.unit);
     impl_.freezer.forget(effect.unit);
     impl_.fd_store.clean_up(effect.unit, effect.restarting);
@@ -97,6 +98,7 @@ class Runner {
     const auto spec = impl_.engine.spec(effect.unit);
     if (!spec || !spec->transient) return;
     const engine::ActiveState state = impl_.engine.status(effect.unit).active;
+    if (state != engine::ActiveState::inactive) impl_.transient.forget_processes(effect.unit);
     impl_.collect_soon = impl_.collect_soon || state == engine::ActiveState::inactive ||
                          state == engine::ActiveState::failed;
   }
@@ -106,6 +108,7 @@ class Runner {
     impl_.preparer->forget(effect.unit);
     impl_.named_on_bus.erase(effect.unit);
     impl_.leases.forget(effect.unit);
+    impl_.exit_kills.forget(effect.unit);
     impl_.complaints_of.erase(effect.unit);
     impl_.fd_store.forget(effect.unit);
     impl_.observers.unit_removed(effect.unit, effect.name);

@@ -292,6 +292,7 @@ void Manager::Impl::process_ended(UnitId unit, ProcessId process) {
   tree.process_ended(unit);
   if (!process) return;
   waits.ended(process);
+  exit_kills.ended(process);
   if (!observers.empty()) {
     if (auto handle = table.find(process)) observers.process_exited(std::move(handle));
   }

@@ -66,8 +66,8 @@ Result<UnitId> Manager::Impl::add_made(TransientRequest& wanted, const UnitSourc
   });
   const auto unit = engine.find(*name);
   if (!unit) return already_exists(wanted.unit.name);
-  transient.expect(*unit, std::move(wanted.processes));
-  transient.set_streams(*unit, std::move(wanted.streams));
+  transient.expect(*unit, wanted.unit.name, std::move(wanted.processes));
+  transient.set_streams(*unit, wanted.unit.name, std::move(wanted.streams));
   return *unit;
 }
 

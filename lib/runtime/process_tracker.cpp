@@ -39,8 +39,10 @@ Result<ProcessId> ProcessTracker::add_child(Child child, UnitId unit, process::R
       const process::ProcessHandle handle,
       core_.table.adopt_child(std::move(child.pidfd), unit, role, child.collected, child.pid));
   if (Status watched = watch(handle, true, spawn, child.gate); !watched) {
-    // A process that nobody can watch must not run.
+    // A process that nobody can watch, or nobody will know of, must not run.
     static_cast<void>(handle.send_signal(SIGKILL));
+    handle.set_unit({});
+    drop(handle->pidfd().get());
     return std::move(watched).error();
   }
   return handle->id();
@@ -93,7 +95,7 @@ Status ProcessTracker::watch(const process::ProcessHandle& handle, bool hold, Sp
     by_process_.emplace(handle->id(), fd);
   }
   if (hold && keeper_ != nullptr) {
-    keeper_->process_added(handle, handle->unit(), handle->role(), spawn, gate);
+    return keeper_->process_added(handle, handle->unit(), handle->role(), spawn, gate);
   }
   return {};
 }

@@ -1,6 +1,7 @@
 // Taking over from a daemon that is gone: the state it kept, the processes that are left, and what
 // follows from the difference.
 #include <algorithm>
+#include <cerrno>
 
 #include <boost/asio/post.hpp>
 #include <fmt/core.h>
@@ -36,6 +37,12 @@ struct ManagerRecord {
   }
 };
 
+/// The kernel could not, at the moment; it says nothing of the process.
+bool is_shortage(const Error& error) {
+  const int why = error.sys_errno();
+  return why == EMFILE || why == ENFILE || why == ENOMEM || why == ENOSPC;
+}
+
 }  // namespace
 
 std::string Manager::Impl::manager_entry() const {
@@ -55,7 +62,7 @@ void Manager::Impl::keep_manager_entry() {
 }
 
 /// Before the loop runs and anybody can ask for anything.
-void Manager::Impl::recover(const StateEntries& entries, bool whole) {
+Status Manager::Impl::recover(const StateEntries& entries, bool whole) {
   std::vector<engine::UnitRecord> records;
   std::vector<unit::UnitName> names;
   for (const auto& [key, text] : entries) {
@@ -71,25 +78,27 @@ void Manager::Impl::recover(const StateEntries& entries, bool whole) {
     run(effects);
   }
   engine::ProcessMap map;
-  find_processes(entries, map);
+  PIDWARD_CHECK(find_processes(entries, map));
   recover_descriptors(entries);
-  if (!whole) find_unknown_processes(records);
-  for (const UnitId unit : engine.units()) freezer.take_over(unit);
+  find_unknown_processes(records, whole);
   if (const auto found = entries.find(kManager); found != entries.end()) {
     recover_manager_entry(found->second);
   }
   const std::vector<UnitId> leased = leases.recover(entries, kept);
   const auto unbound = bindings.recover(entries);
   restore_units(records, map);
+  lost_mains.clear();
   for (const UnitId unit : leased) update_reference(unit);
   leases.end_lost();
   for (const auto& [unit, pid] : unbound) bound_process_ended(unit, pid);
+  listeners.tell_connections();
   // What came back and belongs to nobody any more.
   for (const std::string& name : kept.left()) kept.drop(name);
-  if (records.empty()) return;
+  if (records.empty()) return {};
   tell_of_lost_processes();
   log(LogLevel::notice, fmt::format("Took over {} units and {} processes from the last pidward",
                                     records.size(), table.size()));
+  return {};
 }
 
 void Manager::Impl::recover_manager_entry(std::string_view text) {
@@ -105,8 +114,9 @@ void Manager::Impl::recover_manager_entry(std::string_view text) {
   environment = {record.environment.begin(), record.environment.end()};
 }
 
-/// Opens every process of the records that is still there.
-void Manager::Impl::find_processes(const StateEntries& entries, engine::ProcessMap& map) {
+/// Opens every process of the records that is still there. Errors: one cannot be opened now, and
+/// may well be there; then everything stays as it is for another pidward.
+Status Manager::Impl::find_processes(const StateEntries& entries, engine::ProcessMap& map) {
   auto renamed = std::make_shared<std::unordered_map<ProcessId, ProcessId>>();
   for (const auto& [key, text] : entries) {
     const auto record = parse_process(key, text);
@@ -117,7 +127,14 @@ void Manager::Impl::find_processes(const StateEntries& entries, engine::ProcessM
     std::optional<std::string> group;
     if (groups.is_available()) {
       const auto spec = engine.spec(*unit);
-      if (spec && groups.ensure(*unit, *spec)) group = groups.path(*unit);
+      const bool is_new = !groups.has(*unit);
+      const auto taken = spec ? groups.take_over(*unit, *spec)
+                              : Result<sys::CgroupDir>(Error(Errc::no_such_unit, "It is gone"));
+      if (!taken && is_shortage(taken.error())) {
+        return Error(taken.error()).within(fmt::format("Cannot take over {}", record->unit));
+      }
+      if (taken) group = groups.path(*unit);
+      if (taken && is_new) freezer.take_over(*unit, *taken);
     }
     // One that was kept for us is the process itself, and knows how it ended.
     sys::Fd held = kept.take(pidfd_name(record->id));
@@ -130,6 +147,10 @@ void Manager::Impl::find_processes(const StateEntries& entries, engine::ProcessM
                                : table.open(*std::move(process));
     Status tracked = handle ? tracker.add(*handle, *unit, record->role) : Status(handle.error());
     if (!tracked) {
+      if (is_shortage(tracked.error())) {
+        return std::move(tracked).error().within(
+            fmt::format("Cannot take over process {} of {}", record->pid, record->unit));
+      }
       if (tracked.error().code() != Errc::no_such_process) {
         log(LogLevel::warning, tracked.error().to_string());
       }
@@ -138,6 +159,10 @@ void Manager::Impl::find_processes(const StateEntries& entries, engine::ProcessM
       const ProcessId gone =
           features.has(sys::Feature::pidfs) ? record->id : ProcessId(kNobody | record->id.number());
       renamed->emplace(record->id, gone);
+      if (record->role == process::Role::main) {
+        ProcessId& lost = lost_mains[*name];
+        lost = std::max(lost, record->id);
+      }
       // It was made, and is not to be made again.
       if (record->spawn) recovered_spawns.emplace(record->spawn, gone);
       continue;
@@ -149,37 +174,104 @@ void Manager::Impl::find_processes(const StateEntries& entries, engine::ProcessM
     const auto found = renamed->find(id);
     return found == renamed->end() ? id : found->second;
   };
+  return {};
 }
 
-/// Processes with our label whose unit has no record: the state was lost, they were not.
-void Manager::Impl::find_unknown_processes(std::vector<engine::UnitRecord>& records) {
+/// Main processes with our label that no record speaks of, because what was written of them is
+/// lost: they are not. What is written of their units is older than they are.
+void Manager::Impl::find_unknown_processes(std::vector<engine::UnitRecord>& records, bool whole) {
   if (!groups.is_available()) return;
-  const auto members = groups.base().processes(true);
-  if (!members) return;
-  std::unordered_set<std::string> known;
-  for (const engine::UnitRecord& record : records) known.insert(record.unit.str());
-  for (const sys::Pidfd& member : *members) {
+  std::vector<sys::Pidfd> members;
+  const auto add = [&members](Result<std::vector<sys::Pidfd>> found) {
+    if (found) std::ranges::move(*found, std::back_inserter(members));
+  };
+  if (!whole) add(groups.base().processes(true));
+  // A file that was cut off behind a change looks whole.
+  for (const auto& [name, main] : lost_mains) {
+    const auto unit = engine.find(name);
+    const auto group =
+        unit ? groups.group(*unit) : Result<sys::CgroupDir>(Error(Errc::not_found, ""));
+    if (whole && group) add(group->processes(true));
+  }
+  std::unordered_map<std::string, std::size_t> known;
+  for (std::size_t i = 0; i < records.size(); ++i) known.emplace(records[i].unit.str(), i);
+  std::unordered_set<std::string> found;
+  for (const sys::Pidfd& member : members) {
     const auto label = read_label(member);
     if (!label || label->role != process::Role::main) continue;
+    const auto tracked = table.find(member);
+    if (tracked && *tracked && tracker.is_tracked((*tracked)->id())) continue;
     auto name = unit::UnitName::parse(label->unit);
     if (!name || name->type() != unit::UnitType::service) continue;
-    if (!known.insert(name->str()).second) continue;
+    if (has_main_process(*name) || is_older_than_lost(*name, member)) continue;
+    if (!found.insert(name->str()).second) continue;
     engine::Effects effects;
-    add_units(source.load_now({*name}), effects);
+    if (!engine.find(*name)) add_units(source.load_now({*name}), effects);
     run(effects);
     const auto unit = engine.find(*name);
     const auto spec = unit ? engine.spec(*unit) : nullptr;
-    auto copy = member.duplicate();
-    if (!spec || !copy || !groups.ensure(*unit, *spec)) continue;
-    const auto path = sys::cgroup_path_of(member);
-    if (!path || !sys::cgroup_is_within(*path, groups.path(*unit))) continue;
-    const auto handle = table.open(*std::move(copy));
-    if (!handle || !tracker.add(*handle, *unit, process::Role::main)) continue;
+    if (!spec || !groups.take_over(*unit, *spec)) continue;
+    const auto handle = adopt_labelled(member, *unit);
+    if (!handle) continue;
     log_about(LogLevel::warning, *spec, "taken-over",
               "Runs, and nothing else is known of it: the state of the last pidward is lost");
-    records.push_back(
-        {*name, engine::record_of_running_service((*handle)->id(), label->invocation, now())});
+    engine::UnitRecord record{
+        *name, engine::record_of_running_service((*handle)->id(), label->invocation, now())};
+    const auto old = known.find(name->str());
+    if (old == known.end()) {
+      records.push_back(std::move(record));
+    } else {
+      records[old->second] = std::move(record);
+    }
   }
+}
+
+bool Manager::Impl::has_main_process(const unit::UnitName& name) {
+  const auto unit = engine.find(name);
+  if (!unit) return false;
+  const auto processes = table.processes_of(*unit);
+  return std::ranges::any_of(processes, [this](const process::ProcessHandle& handle) {
+    return handle->role() == process::Role::main && tracker.is_tracked(handle->id());
+  });
+}
+
+/// Inodes of processes are numbered as they are made. One that was left behind by an earlier run of
+/// the unit is not its main process again.
+bool Manager::Impl::is_older_than_lost(const unit::UnitName& name, const sys::Pidfd& process) {
+  const auto lost = lost_mains.find(name);
+  const auto inode = process.inode();
+  return lost != lost_mains.end() && (!inode || ProcessId(*inode) < lost->second);
+}
+
+/// Takes a process that says it is the unit's, and is in its group.
+Result<process::ProcessHandle> Manager::Impl::adopt_labelled(const sys::Pidfd& member,
+                                                             UnitId unit) {
+  PIDWARD_TRY(const std::string path, sys::cgroup_path_of(member));
+  if (!sys::cgroup_is_within(path, groups.path(unit))) {
+    return Error(Errc::process_mismatch, "It is in another group");
+  }
+  PIDWARD_TRY(sys::Pidfd copy, member.duplicate());
+  PIDWARD_TRY(process::ProcessHandle handle, table.open(std::move(copy)));
+  PIDWARD_CHECK(tracker.add(handle, unit, process::Role::main));
+  return handle;
+}
+
+/// The process that came of a spawn which is still waited for, though its record is lost.
+process::ProcessHandle Manager::Impl::find_spawned(const engine::Spawn& effect) {
+  const auto spec = engine.spec(effect.unit);
+  const auto group = groups.group(effect.unit);
+  const auto members =
+      group ? group->processes(true) : Result<std::vector<sys::Pidfd>>(group.error());
+  if (!spec || !members || effect.role != engine::ProcessRole::main) return {};
+  for (const sys::Pidfd& member : *members) {
+    const auto label = read_label(member);
+    if (!label || label->role != process::Role::main || label->unit != spec->name.str() ||
+        label->invocation != effect.invocation) {
+      continue;
+    }
+    if (auto handle = adopt_labelled(member, effect.unit)) return *std::move(handle);
+  }
+  return {};
 }
 
 void Manager::Impl::restore_units(const std::vector<engine::UnitRecord>& records,
@@ -209,16 +301,27 @@ void Manager::Impl::restore_units(const std::vector<engine::UnitRecord>& records
       kept.keep(name, handle->pidfd().get());
     }
     keeper.expect_process(handle->id(), spawn == spawns.end() ? SpawnId() : spawn->second);
+    if (const auto spec = engine.spec(handle->unit())) {
+      exit_kills.started(handle->unit(), *spec, handle->id());
+    }
   }
   others.emplace(kManager, manager_entry());
   keeper.begin(others);
+  recovering = true;
   run(effects);
+  recovering = false;
   recovered_spawns.clear();
 }
 
 bool Manager::Impl::answer_recovered(const engine::Spawn& effect) {
-  const auto found = recovered_spawns.find(effect.spawn);
+  auto found = recovered_spawns.find(effect.spawn);
+  if (found == recovered_spawns.end() && recovering) {
+    const process::ProcessHandle spawned = find_spawned(effect);
+    if (spawned) found = recovered_spawns.emplace(effect.spawn, spawned->id()).first;
+  }
   if (found == recovered_spawns.end()) return false;
+  // Its process has it.
+  if (effect.connection != 0) listeners.close_connection(effect.connection);
   post(engine::Spawned{effect.spawn, found->second});
   post(engine::Executed{effect.spawn});
   if (!tracker.is_tracked(found->second)) {

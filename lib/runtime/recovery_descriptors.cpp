@@ -11,11 +11,11 @@ namespace {
 
 constexpr std::string_view kDescriptor = "fd ";
 
-/// What is written of a listening or a stored descriptor.
+/// What is written of a descriptor of a unit's.
 struct Purpose {
   std::string unit;
-  std::string name;         ///< of a stored one
-  std::uint64_t index = 0;  ///< of a listening one among its unit's
+  std::string name;         ///< of a stored one; a connection's peer; a process' file handle
+  std::uint64_t index = 0;  ///< of a listening one, or a stream, among its unit's; a connection's
   bool accepts = false;
   bool poll = false;
 
@@ -72,10 +72,27 @@ void Manager::Impl::recover_descriptors(const StateEntries& entries) {
       sys::Fd fd = kept.take(name);
       if (!fd) continue;
       fd_store.restore(*unit, std::move(fd), std::move(purpose.name), purpose.poll, name);
+    } else if (name.starts_with("connection-")) {
+      sys::Fd fd = kept.take(name);
+      if (!fd) continue;
+      listeners.restore_connection(*unit, purpose.index, std::move(fd), name,
+                                   std::move(purpose.name));
+    } else if (name.starts_with("stream-")) {
+      sys::Fd fd = kept.take(name);
+      if (!fd) continue;
+      transient.restore_stream(*unit, purpose.index, std::move(fd), name);
+    } else if (name.starts_with("scope-")) {
+      // What it is to take in can be found again without a descriptor, too.
+      sys::Fd fd = kept.take(name);
+      if (!transient.restore_process(*unit, std::move(fd), purpose.name, name)) continue;
     } else {
       continue;
     }
     keeper.set(key, text);
+  }
+  if (const auto last = entries.find(kConnectionsKey); last != entries.end()) {
+    listeners.numbers_given(parse_number<std::uint64_t>(last->second).value_or(0));
+    keeper.set(last->first, last->second);
   }
   for (auto& [unit, sockets] : listening) {
     Listening all;

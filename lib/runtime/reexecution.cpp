@@ -55,6 +55,11 @@ Status Manager::reexecute() {
   impl.logs.keep_all(impl.kept);
   impl.keeper.set(kHandoverKey, impl.kept.hand_over());
   impl.keep_manager_entry();
+  if (Status kept = impl.keeper.is_kept(); !kept) {
+    impl.kept.take_back();
+    impl.keeper.remove_entry(kHandoverKey);
+    return std::move(kept).error().within("Executing pidward anew would lose what it knows");
+  }
   // NOLINTNEXTLINE(concurrency-mt-unsafe): the workers do not read the environment
   ::setenv(kHandoverVariable, std::to_string(::getpid()).c_str(), 1);
   rlimit raised{};

@@ -68,6 +68,12 @@ bool goes_to_log(const unit::Settings& settings, Directive directive) {
   return false;
 }
 
+/// What stops or reloads is to work on a full file system too.
+bool begins_service(Directive list) {
+  return list == Directive::ExecCondition || list == Directive::ExecStartPre ||
+         list == Directive::ExecStart;
+}
+
 std::string identifier_of(const unit::UnitSpec& spec, const exec::ExecPlan& plan) {
   if (const std::string& set = spec.settings.string(Directive::SyslogIdentifier); !set.empty()) {
     return set;
@@ -94,7 +100,6 @@ struct ServiceSpawner::Pending {
   engine::Spawn effect;
   exec::ExecRequest request;
   std::vector<sys::Fd> passed;  ///< copies, so that a closing socket unit does not pull them away
-  sys::Fd connection;
   LogStream log;
 };
 
@@ -116,6 +121,7 @@ ServiceSpawner::ServiceSpawner(Core& core, Parts parts, Surroundings surrounding
 ServiceSpawner::~ServiceSpawner() = default;
 
 void ServiceSpawner::fail(const engine::Spawn& effect, exec::ExitCode code, Error error) {
+  if (effect.connection != 0) parts_.listeners.close_connection(effect.connection);
   answer(effect.unit, engine::SpawnFailed{effect.spawn, static_cast<int>(code), std::move(error)});
 }
 
@@ -177,8 +183,16 @@ Result<std::unique_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
     if (most > 0) request.extra_environment.push_back(fmt::format("FDSTORE={}", most));
   }
   if (effect.connection != 0) {
-    pending->connection = parts_.listeners.take_connection(effect.connection);
-    request.connection = pending->connection.get();
+    const sys::Fd* const connection = parts_.listeners.connection(effect.connection);
+    if (connection == nullptr) {
+      return Error(
+          Errc::failed,
+          "The connection was lost with the previous pidward, before its process was made");
+    }
+    // A copy: who stops the unit meanwhile closes the other.
+    PIDWARD_TRY(sys::Fd copy, connection->duplicate());
+    request.connection = copy.get();
+    pending->passed.push_back(std::move(copy));
     announce_peer(request.connection, request.extra_environment);
   }
   const UnitStreams* streams = surroundings_.streams(effect.unit);
@@ -241,6 +255,12 @@ void ServiceSpawner::watch_progress() {
 void ServiceSpawner::begin(const engine::Spawn& effect) {
   ++active_;
   ++begun_;
+  if (begins_service(effect.list)) {
+    if (Status room = parts_.keeper.may_start(); !room) {
+      fail(effect, exec::ExitCode::none, std::move(room).error());
+      return;
+    }
+  }
   auto pending = prepare(effect);
   if (!pending) {
     fail(effect, exec::ExitCode::none, std::move(pending).error());
@@ -312,8 +332,10 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
     fail(effect, exec::ExitCode::none, std::move(process).error());
     return;
   }
+  parts_.exit_kills.started(effect.unit, *pending->request.spec, *process);
   child->open_gate();
   parts_.tracker.gate_opened(*process);
+  if (effect.connection != 0) parts_.listeners.close_connection(effect.connection);
   const int report = child->report_fd();
   auto in_flight = std::make_unique<InFlight>(
       InFlight{effect.spawn, effect.unit, *process, *std::move(child), Watch()});

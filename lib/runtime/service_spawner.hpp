@@ -11,6 +11,7 @@
 #include "exec/plan.hpp"
 #include "exec/spawn.hpp"
 #include "runtime/cgroup_tree.hpp"
+#include "runtime/exit_kills.hpp"
 #include "runtime/log_router.hpp"
 #include "runtime/loop_timer.hpp"
 #include "runtime/process_tracker.hpp"
@@ -37,6 +38,8 @@ class ServiceSpawner final : private DescriptorHandler {
     LogRouter& logs;
     Listeners& listeners;
     FdStore& fd_store;
+    StateKeeper& keeper;
+    ExitKills& exit_kills;
   };
   ServiceSpawner(Core& core, Parts parts, Surroundings surroundings);
   ~ServiceSpawner() override;

@@ -15,6 +15,7 @@ namespace {
 constexpr std::string_view kMagic = "pidward-state";
 constexpr std::string_view kVersion = "1";
 constexpr std::size_t kLargest = 256U << 20U;
+constexpr std::uint64_t kHeld = 64U << 10U;  ///< room held beyond the end, at least
 
 constexpr std::array<std::uint32_t, 256> make_crc_table() {
   constexpr std::uint32_t kPolynomial = 0xedb88320U;
@@ -157,7 +158,41 @@ Status StateFile::rewrite(const StateEntries& entries) {
   }
   fd_ = std::move(fd);
   size_ = size_when_made_ = text.size();
+  held_ = 0;
+  hold_room();
   return {};
+}
+
+/// Asks for it in steps twice as long, so that not every append has to.
+void StateFile::hold_room() {
+  if (held_ >= size_ + kHeld) return;
+  const std::uint64_t until = size_ + 2 * kHeld;
+  const bool done = ::fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(size_),
+                                static_cast<off_t>(until - size_)) == 0;
+  has_room_ = done || errno != ENOSPC;
+  if (has_room_) held_ = until;
+}
+
+bool StateFile::find_room() {
+  if (fd_) hold_room();
+  return has_room_;
+}
+
+Status StateFile::resume(const StateEntries& was, const StateEntries& now) {
+  PIDWARD_TRY(fd_, sys::open_path(path_, O_WRONLY | O_APPEND | O_NOFOLLOW));
+  const off_t end = ::lseek(fd_.get(), 0, SEEK_END);
+  if (end < 0) return Error::from_errno(errno, fmt::format("Cannot go on with {}", path_));
+  size_ = static_cast<std::uint64_t>(end);
+  held_ = 0;
+  StateBatch batch;
+  for (const auto& [key, text] : was) {
+    if (!now.contains(key)) batch.remove(key);
+  }
+  for (const auto& [key, text] : now) {
+    const auto before = was.find(key);
+    if (before == was.end() || before->second != text) batch.set(key, text);
+  }
+  return batch.empty() ? Status() : append(batch);
 }
 
 Status StateFile::append(const StateBatch& batch, exec::Gate* gate) {
@@ -166,9 +201,12 @@ Status StateFile::append(const StateBatch& batch, exec::Gate* gate) {
   if (gate != nullptr) gate->announce_record(fd_.get(), size_ + text.size());
   if (Status written = sys::write_all(fd_.get(), text); !written) {
     if (::ftruncate(fd_.get(), static_cast<off_t>(size_)) != 0) fd_.reset();
+    held_ = 0;
+    has_room_ = false;
     return written;
   }
   size_ += text.size();
+  hold_room();
   return {};
 }
 

@@ -58,9 +58,16 @@ class StateFile {
 
   /// Makes the file anew with these entries. Errors leave the old file as it is.
   Status rewrite(const StateEntries& entries);
+  /// Goes on with the file that is there and says `was`: what is different now is added to it.
+  Status resume(const StateEntries& was, const StateEntries& now);
   /// Adds one batch. After an error (a full file system) the file ends where it did before, and
   /// says what it said. A gate is told before that the child behind it is in this batch.
   Status append(const StateBatch& batch, exec::Gate* gate = nullptr);
+  /// Whether what is held back for bad times, so that services can still be stopped and what ends
+  /// be written down, is untouched: on a full file system it is what is left.
+  [[nodiscard]] bool has_room() const { return has_room_; }
+  /// Tries to have that again.
+  bool find_room();
   [[nodiscard]] std::uint64_t size() const { return size_; }
   /// What it was when rewrite() had made it: as long as all that it says.
   [[nodiscard]] std::uint64_t size_when_made() const { return size_when_made_; }
@@ -68,11 +75,15 @@ class StateFile {
   [[nodiscard]] const std::string& boot_id() const { return boot_id_; }
 
  private:
+  void hold_room();
+
   std::string path_;
   std::string boot_id_;
   sys::Fd fd_;
   std::uint64_t size_ = 0;
   std::uint64_t size_when_made_ = 0;
+  std::uint64_t held_ = 0;  ///< up to here writing cannot fail
+  bool has_room_ = true;
 };
 
 /// CRC-32 as in IEEE 802.3.

@@ -110,7 +110,13 @@ void StateKeeper::begin(const StateEntries& other) {
   for (const auto& [key, text] : other) others_.insert_or_assign(key, text);
   batch_ = {};
   open_ = true;
-  if (Status made = file_.rewrite(everything()); !made) {
+  Status made = file_.rewrite(everything());
+  if (!made) {
+    // Without room for another file the old one does, with what has changed since.
+    const auto was = read_state(file_.path(), file_.boot_id());
+    if (was && was->damage.empty() && file_.resume(was->entries, everything())) made = {};
+  }
+  if (!made) {
     behind_ = true;
     log(LogLevel::error,
         fmt::format("The state is not kept: {}; should pidward die now, what it supervises is "
@@ -182,7 +188,7 @@ void StateKeeper::all_changed() {
   if (!open_) return;
   note_changed();
   for (const UnitId unit : core_.engine.units()) note_unit(unit);
-  write();
+  flush();
 }
 
 ProcessRecord StateKeeper::describe(const process::ProcessHandle& handle, UnitId unit,
@@ -202,19 +208,26 @@ ProcessRecord StateKeeper::describe(const process::ProcessHandle& handle, UnitId
   return record;
 }
 
-void StateKeeper::process_added(const process::ProcessHandle& handle, UnitId unit,
-                                process::Role role, SpawnId spawn, exec::Gate* gate) {
-  if (!open_) return;
+Status StateKeeper::process_added(const process::ProcessHandle& handle, UnitId unit,
+                                  process::Role role, SpawnId spawn, exec::Gate* gate) {
+  if (!open_) return {};
   const ProcessRecord record = describe(handle, unit, role, spawn);
-  if (gate == nullptr) label(handle);
+  // What waits at a gate is in a batch of its own, and not in a file written anew.
+  if (behind_ && gate != nullptr) PIDWARD_CHECK(rewrite());
   processes_.insert_or_assign(record.id, spawn);
   batch_.set(process_key(record.id), format_process(record));
-  write(gate);
+  if (Status written = write(gate); !written && gate != nullptr) {
+    processes_.erase(record.id);
+    batch_.remove(process_key(record.id));
+    return std::move(written).error().within("What is started cannot be written down");
+  }
+  if (gate == nullptr) label(handle);
   const int fd = handle->pidfd().get();
   // A copy of an autokilled one elsewhere would keep it alive without us.
   if (!record.autokilled && role != process::Role::other) {
     kept_.keep_elsewhere(pidfd_name(record.id), fd);
   }
+  return {};
 }
 
 void StateKeeper::label(const process::ProcessHandle& handle) const {
@@ -265,25 +278,54 @@ void StateKeeper::remove_entry(const std::string& key) {
 void StateKeeper::flush() {
   if (!open_) return;
   note_changed();
-  write();
+  static_cast<void>(write());
 }
 
-void StateKeeper::write(exec::Gate* gate) {
-  if (!open_ || (batch_.empty() && !behind_)) return;
-  const StateBatch batch = std::exchange(batch_, {});
-  // The journal has outgrown what it says several times over, or lacks something: begin it anew.
-  constexpr std::uint64_t kTimes = 4;
-  if (behind_ || file_.size() > kSlack + kTimes * file_.size_when_made()) {
-    if (Status made = file_.rewrite(everything()); made) {
-      if (std::exchange(behind_, false)) log(LogLevel::notice, "The state is kept again");
-      return;
-    }
-    if (behind_) return;
+Status StateKeeper::is_kept() const {
+  if (!behind_) return {};
+  return Error(Errc::limit_exceeded,
+               fmt::format("What the next pidward must know cannot be written to {}",
+                           core_.config.runtime_directory))
+      .advise("Make room on its file system");
+}
+
+Status StateKeeper::may_start() {
+  if (!open_) return {};
+  if (behind_) static_cast<void>(rewrite());
+  PIDWARD_CHECK(is_kept());
+  // What is held back is not for this. There may be more again.
+  if (file_.has_room() || file_.find_room()) return {};
+  return Error(Errc::limit_exceeded, fmt::format("There is no room left in {} to write down what "
+                                                 "is started",
+                                                 core_.config.runtime_directory))
+      .advise("Make room on its file system; what runs goes on, and can be stopped");
+}
+
+Status StateKeeper::rewrite() {
+  PIDWARD_CHECK(file_.rewrite(everything()));
+  if (std::exchange(behind_, false)) log(LogLevel::notice, "The state is kept again");
+  return {};
+}
+
+Status StateKeeper::write(exec::Gate* gate) {
+  if (!open_ || (batch_.empty() && !behind_)) return {};
+  if (behind_) {
+    batch_ = {};
+    return rewrite();
   }
-  if (Status written = file_.append(batch, gate); !written) {
+  const StateBatch batch = std::exchange(batch_, {});
+  Status written = file_.append(batch, gate);
+  // The journal has outgrown what it says several times over: begin it anew. That takes room, which
+  // may be found again some other time.
+  constexpr std::uint64_t kTimes = 4;
+  if (written && file_.size() > kSlack + kTimes * file_.size_when_made()) {
+    static_cast<void>(rewrite());
+  }
+  if (!written) {
     behind_ = true;
     log(LogLevel::error, fmt::format("The state is not kept: {}", written.error().to_string()));
   }
+  return written;
 }
 
 }  // namespace pidward::runtime

@@ -61,12 +61,14 @@ class StateKeeper {
   [[nodiscard]] ProcessRecord describe(const process::ProcessHandle& handle, UnitId unit,
                                        process::Role role, SpawnId spawn) const;
   /// A process came to be known; written at once, which is announced at its gate, if it waits at
-  /// one.
-  void process_added(const process::ProcessHandle& handle, UnitId unit, process::Role role,
-                     SpawnId spawn, exec::Gate* gate = nullptr);
+  /// one. Errors: it could not be written, and what waits at the gate must not go on.
+  Status process_added(const process::ProcessHandle& handle, UnitId unit, process::Role role,
+                       SpawnId spawn, exec::Gate* gate = nullptr);
   /// Labels the process as what it is, where the kernel keeps labels: for the day when the state is
   /// lost. Of a process at its gate, after that is open: it need not wait for it.
   void label(const process::ProcessHandle& handle) const;
+  /// Whether there is room to write down what is about to be started. Errors: there is none.
+  Status may_start();
   /// It ended, or is of no interest any more; goes with the next change.
   void process_gone(ProcessId process);
   /// Keeps a descriptor with whoever started us, and what it is for in the state.
@@ -86,12 +88,15 @@ class StateKeeper {
   void remove_entry(const std::string& key);
   /// Writes all that changed and is not written.
   void flush();
+  /// Errors: the file lacks something that could not be written.
+  [[nodiscard]] Status is_kept() const;
 
  private:
   void note_changed();
   void note_unit(UnitId unit);
   void unit_removed(UnitId unit, const std::string& name);
-  void write(exec::Gate* gate = nullptr);
+  Status write(exec::Gate* gate = nullptr);
+  Status rewrite();
   [[nodiscard]] StateEntries everything() const;
 
   Core& core_;

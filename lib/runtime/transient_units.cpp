@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "engine/record.hpp"
 #include "runtime/posix_files.hpp"
 
 namespace pidward::runtime {
@@ -29,7 +30,8 @@ void TransientUnits::note(const unit::UnitSpec& spec) {
 
 void TransientUnits::removed(UnitId unit, const unit::UnitName& name) {
   processes_.erase(unit);
-  streams_.erase(unit);
+  forget_processes(unit);
+  close_streams(unit);
   if (names_.erase(name.str()) == 0) return;
   // Done at once and not on the pool, where it could meet the next unit of the same name; the
   // directory is the runtime's, in memory.
@@ -40,8 +42,40 @@ void TransientUnits::removed(UnitId unit, const unit::UnitName& name) {
   }
 }
 
-void TransientUnits::expect(UnitId unit, std::vector<sys::Pidfd> processes) {
+void TransientUnits::expect(UnitId unit, const std::string& name,
+                            std::vector<sys::Pidfd> processes) {
+  for (const sys::Pidfd& process : processes) {
+    engine::Saver purpose;
+    purpose.text("unit", name);
+    if (const auto handle = process.handle()) purpose.text("name", handle->to_string());
+    kept_processes_[unit].push_back(keeper_.new_descriptor_name("scope"));
+    keeper_.keep_descriptor(kept_processes_[unit].back(), process.get(), purpose.take());
+  }
   processes_[unit] = std::move(processes);
+}
+
+bool TransientUnits::restore_process(UnitId unit, sys::Fd fd, const std::string& handle,
+                                     std::string kept) {
+  sys::Pidfd process(std::move(fd));
+  if (!process) {
+    const auto parsed = sys::PidfsHandle::parse(handle);
+    auto opened = parsed ? sys::Pidfd::from_handle(*parsed) : Result<sys::Pidfd>(parsed.error());
+    if (!opened) return false;
+    process = *std::move(opened);
+  }
+  processes_[unit].push_back(std::move(process));
+  kept_processes_[unit].push_back(std::move(kept));
+  return true;
+}
+
+void TransientUnits::drop(KeptNames& names, UnitId unit) {
+  const auto found = names.extract(unit);
+  if (found.empty()) return;
+  for (const std::string& name : found.mapped()) keeper_.drop_descriptor(name);
+}
+
+void TransientUnits::forget_processes(UnitId unit) {
+  drop(kept_processes_, unit);
 }
 
 std::vector<sys::Pidfd> TransientUnits::take_processes(UnitId unit) {
@@ -49,8 +83,30 @@ std::vector<sys::Pidfd> TransientUnits::take_processes(UnitId unit) {
   return found.empty() ? std::vector<sys::Pidfd>() : std::move(found.mapped());
 }
 
-void TransientUnits::set_streams(UnitId unit, UnitStreams streams) {
-  if (streams[0] || streams[1] || streams[2]) streams_[unit] = std::move(streams);
+void TransientUnits::set_streams(UnitId unit, const std::string& name, UnitStreams streams) {
+  if (!streams[0] && !streams[1] && !streams[2]) return;
+  close_streams(unit);
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    if (!streams[i]) continue;
+    engine::Saver purpose;
+    purpose.text("unit", name);
+    purpose.number("index", i);
+    kept_streams_[unit].push_back(keeper_.new_descriptor_name("stream"));
+    keeper_.keep_descriptor(kept_streams_[unit].back(), streams[i].get(), purpose.take());
+  }
+  streams_[unit] = std::move(streams);
+}
+
+void TransientUnits::restore_stream(UnitId unit, std::uint64_t index, sys::Fd fd,
+                                    std::string kept) {
+  UnitStreams& streams = streams_[unit];
+  if (index < streams.size()) streams[index] = std::move(fd);
+  kept_streams_[unit].push_back(std::move(kept));
+}
+
+void TransientUnits::close_streams(UnitId unit) {
+  drop(kept_streams_, unit);
+  streams_.erase(unit);
 }
 
 const UnitStreams* TransientUnits::streams(UnitId unit) const {

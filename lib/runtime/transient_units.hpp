@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/ids.hpp"
+#include "runtime/state_keeper.hpp"
 #include "sys/fd.hpp"
 #include "sys/pidfd.hpp"
 #include "unit/enums.hpp"
@@ -42,7 +43,8 @@ struct DropInText {
 
 class TransientUnits {
  public:
-  explicit TransientUnits(std::string directory) : directory_(std::move(directory)) {}
+  TransientUnits(StateKeeper& keeper, std::string directory)
+      : keeper_(keeper), directory_(std::move(directory)) {}
 
   /// Notes the units of a request that is under way. False when one of them is being made already.
   bool begin(const TransientRequest& request);
@@ -53,22 +55,33 @@ class TransientUnits {
   /// The unit went: its file and drop-ins go too.
   void removed(UnitId unit, const unit::UnitName& name);
 
-  /// Processes a scope is started with. They are taken once.
-  void expect(UnitId unit, std::vector<sys::Pidfd> processes);
+  /// Processes a scope is started with. They are taken once, and kept for the next daemon until
+  /// forget_processes(): when they are in.
+  void expect(UnitId unit, const std::string& name, std::vector<sys::Pidfd> processes);
   std::vector<sys::Pidfd> take_processes(UnitId unit);
+  void forget_processes(UnitId unit);
 
-  void set_streams(UnitId unit, UnitStreams streams);
+  void set_streams(UnitId unit, const std::string& name, UnitStreams streams);
   /// nullptr: it has none of its own.
   [[nodiscard]] const UnitStreams* streams(UnitId unit) const;
   /// The unit is down for good: whoever reads the other ends sees that.
-  void close_streams(UnitId unit) { streams_.erase(unit); }
+  void close_streams(UnitId unit);
+
+  /// What the last daemon had. `kept`: under which name. A process may come without a descriptor if
+  /// it can be opened by `handle`; false when it cannot.
+  void restore_stream(UnitId unit, std::uint64_t index, sys::Fd fd, std::string kept);
+  bool restore_process(UnitId unit, sys::Fd fd, const std::string& handle, std::string kept);
 
  private:
+  StateKeeper& keeper_;
   std::string directory_;
   std::unordered_set<std::string> under_way_;
   std::unordered_set<std::string> names_;
   std::unordered_map<UnitId, std::vector<sys::Pidfd>> processes_;
   std::unordered_map<UnitId, UnitStreams> streams_;
+  using KeptNames = std::unordered_map<UnitId, std::vector<std::string>>;
+  void drop(KeptNames& names, UnitId unit);
+  KeptNames kept_processes_, kept_streams_;
 };
 
 }  // namespace pidward::runtime

@@ -1,5 +1,6 @@
 #include "crash/keeper.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -33,6 +35,7 @@ struct Launch {
   std::vector<std::string> environment;
   std::vector<int> fds;
   std::string log;
+  allocation_board* board = nullptr;
 };
 
 int become_daemon(void* argument) {
@@ -49,6 +52,7 @@ int become_daemon(void* argument) {
     ::dup2(launch.fds[static_cast<std::size_t>(i)], kFirstPassed + i);
   }
   if (count > 0) launch.environment.push_back(fmt::format("LISTEN_PID={}", ::getpid()));
+  if (launch.board != nullptr) launch.board->process = ::getpid();
   std::vector<char*> arguments;
   for (std::string& word : launch.arguments) arguments.push_back(word.data());
   arguments.push_back(nullptr);
@@ -79,6 +83,16 @@ Keeper::Keeper(Options options) : options_(std::move(options)) {
   if (::bind(notify_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     std::perror("bind");
   }
+  if (!options_.preload.empty()) open_board();
+}
+
+void Keeper::open_board() {
+  const std::string path = options_.directory + "/board";
+  const sys::Fd file(sys::adopt_fd, ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file || ::ftruncate(file.get(), sizeof *board_) != 0) return std::perror("board");
+  void* const memory =
+      ::mmap(nullptr, sizeof *board_, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  if (memory != MAP_FAILED) board_ = static_cast<allocation_board*>(memory);
 }
 
 Keeper::~Keeper() {
@@ -112,9 +126,15 @@ void Keeper::reap_strangers() {
   }
 }
 
-bool Keeper::start() {
+bool Keeper::launch() {
   ready_ = false;
   Launch launch;
+  launch.board = board_;
+  if (board_ != nullptr) {
+    board_->countdown = -1;
+    launch.environment.push_back("LD_PRELOAD=" + options_.preload);
+    launch.environment.push_back("FAIL_ALLOCATION_BOARD=" + options_.directory + "/board");
+  }
   launch.arguments = options_.command;
   launch.log = options_.directory + "/daemon.log";
   launch.environment.push_back("NOTIFY_SOCKET=" + options_.directory + "/keeper");
@@ -135,18 +155,44 @@ bool Keeper::start() {
   if (!child) return false;
   daemon_ = std::move(child->pidfd);
   pid_ = child->pid;
+  return true;
+}
+
+/// Takes what it says; false when it said nothing for so long, or ended.
+bool Keeper::wait(int milliseconds) {
+  pollfd waits[2] = {{notify_.get(), POLLIN, 0}, {daemon_.get(), POLLIN, 0}};
+  const int ready = ::poll(waits, 2, milliseconds);
+  collect_messages();
+  return ready > 0 && waits[1].revents == 0;
+}
+
+bool Keeper::wait_until_ready() {
   while (!ready_) {
-    pollfd waits[2] = {{notify_.get(), POLLIN, 0}, {daemon_.get(), POLLIN, 0}};
-    if (::poll(waits, 2, kReadyPatience) <= 0 || waits[1].revents != 0) {
-      daemon_is_gone();
-      return false;
-    }
-    collect_messages();
+    if (wait(kReadyPatience)) continue;
+    kill();
+    return false;
   }
   return true;
 }
 
-void Keeper::daemon_is_gone() {
+bool Keeper::look_after(std::chrono::microseconds time) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  for (;;) {
+    const auto left = end - std::chrono::steady_clock::now();
+    if (left <= std::chrono::microseconds(0)) return true;
+    using std::chrono::milliseconds;
+    if (left < milliseconds(2)) {
+      ::usleep(static_cast<useconds_t>(left / std::chrono::microseconds(1)));
+      continue;
+    }
+    static_cast<void>(wait(static_cast<int>(
+        std::min(std::chrono::duration_cast<milliseconds>(left), milliseconds(20)).count())));
+    if (const auto ended = daemon_.has_ended(); !ended || *ended) return false;
+    reap_strangers();
+  }
+}
+
+void Keeper::kill() {
   static_cast<void>(daemon_.send_signal(SIGKILL));
   pollfd wait{daemon_.get(), POLLIN, 0};
   ::poll(&wait, 1, kReadyPatience);
@@ -215,6 +261,45 @@ bool Keeper::kill_at(std::size_t kill_at, const std::function<void()>& work, std
   }
   if (worker.joinable()) worker.join();
   return killed;
+}
+
+Keeper::Failure Keeper::fail_at(std::size_t fail_at, const std::function<void()>& work) {
+  if (board_ == nullptr) return Failure::not_reached;
+  board_->seen = 0;
+  board_->countdown = static_cast<long long>(fail_at);
+  std::atomic<bool> done = false;
+  std::thread worker([&] {
+    work();
+    done = true;
+  });
+  const auto is_gone = [this] {
+    const auto ended = daemon_.has_ended();
+    return !ended || *ended;
+  };
+  // Quiet when it has neither said nor allocated anything for a while.
+  constexpr int kQuietRounds = 30;
+  long long seen = -1;
+  for (int quiet = 0; !is_gone() && board_->countdown >= 0 && quiet < kQuietRounds; ++quiet) {
+    static_cast<void>(wait(2));
+    reap_strangers();
+    if (!done || std::exchange(seen, board_->seen.load()) != board_->seen) quiet = 0;
+  }
+  const bool failed = board_->countdown < 0;
+  // It has time to end, if that is what comes of it.
+  for (int i = 0; failed && i < kQuietRounds && !is_gone(); ++i) {
+    static_cast<void>(wait(1));
+    reap_strangers();
+  }
+  board_->countdown = -1;
+  Failure outcome = failed ? Failure::survived : Failure::not_reached;
+  if (is_gone()) {
+    const auto end = daemon_.peek();
+    const bool by_itself = end && *end && (*end)->status.kind == ExitStatus::Kind::exited;
+    outcome = failed && by_itself ? Failure::ended : Failure::crashed;
+    kill();
+  }
+  worker.join();
+  return outcome;
 }
 
 std::optional<int> Keeper::stop() {

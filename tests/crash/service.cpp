@@ -1,7 +1,8 @@
 // A service of the crash test: holds the lock of its name, so that a second one of it is noticed,
-// and notes each start. crash_service DIRECTORY NAME [notify] [stubborn]
+// and notes each start. crash_service DIRECTORY NAME [notify] [stubborn] [once] [crashing] [hello]
 #include <csignal>
 #include <cstring>
+#include <ctime>
 #include <string>
 
 #include <fcntl.h>
@@ -57,6 +58,16 @@ int main(int argc, char** argv) {
   if (wants("stubborn")) std::signal(SIGTERM, SIG_IGN);
   // pidward may be dead at this moment and nobody keep its socket: a service tries again.
   while (wants("notify") && !tell("READY=1")) ::usleep(20000);
+  if (wants("hello") && ::write(STDOUT_FILENO, "hello\n", 6) != 6) return 95;
   if (wants("once")) return 0;
+  if (wants("crashing")) {
+    // Within ten seconds, each time after another time, and no more once it is to be calm.
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    const auto mixed =
+        (static_cast<unsigned>(now.tv_nsec) ^ static_cast<unsigned>(::getpid())) * 2654435761U;
+    ::usleep(mixed % 10'000'000U);
+    if (::access((directory + "/calm").c_str(), F_OK) != 0) return 94;
+  }
   for (;;) ::pause();
 }

@@ -110,6 +110,41 @@ TEST_F(NoProcesses, ARestartIsTriedAgainUntilThereAreSome) {
   EXPECT_TRUE(daemon_.reaches("back.service", "SubState", "running"));
 }
 
+TEST(Exhaustion, APidwardThatCannotOpenItsProcessesLeavesThemToAnother) {
+  test::Daemon daemon;
+  daemon.unit("many@.service", std::string(kSleeper) + "Restart=always\n");
+  constexpr int kServices = 60;
+  const auto instance = [](int number) { return "many@" + std::to_string(number) + ".service"; };
+  ASSERT_TRUE(daemon.start({}));
+  std::vector<int> mains;
+  for (int i = 0; i < kServices; ++i) {
+    ASSERT_EQ(daemon.ctl({"start", instance(i)}).code, 0);
+    mains.push_back(daemon.main_pid(instance(i)));
+  }
+  ASSERT_TRUE(daemon.process().signal(SIGKILL));
+  ASSERT_TRUE(daemon.process().wait());
+  const auto directory = [&](const char* name) { return daemon.directory.path(name); };
+  auto poor = test::Program::start(
+      {.arguments = {PIDWARD_PROGRAM, "--system", "--config", directory("pidward.yaml"),
+                     "--runtime-dir", directory("run"), "--log-dir", directory("log"),
+                     "--state-dir", directory("state"), "--unit-path", directory("units")},
+       .environment = {},
+       .out = directory("poor.out"),
+       .err = directory("poor.err"),
+       .uid = {},
+       .descriptors = 48});
+  ASSERT_TRUE(poor);
+  const auto end = poor->wait();
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->code, 1);
+  EXPECT_NE(daemon.directory.read("poor.err").find("Cannot take over process"), std::string::npos)
+      << daemon.directory.read("poor.err");
+  ASSERT_TRUE(daemon.start({}));
+  for (int i = 0; i < kServices; ++i) {
+    EXPECT_EQ(daemon.main_pid(instance(i)), mains[static_cast<std::size_t>(i)]) << i;
+  }
+}
+
 TEST(Exhaustion, ClientsThatStayDoNotTakeWhatControlNeeds) {
   const Supervisor supervisor({.system_units = false, .descriptors = 96});
   supervisor.write_unit("one.service", kSleeper);

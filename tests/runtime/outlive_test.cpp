@@ -283,6 +283,78 @@ TEST_F(OutliveTest, AFileThatIsNoStateIsSetAside) {
   wait_for("a.service", ActiveState::active);
 }
 
+/// Damages the file as the daemon wrote it, here and there, or at every byte if the environment
+/// says so: what is believed of any process is true.
+TEST_F(OutliveTest, ADamagedStateLeadsToNoWrongProcess) {
+  const std::string sleeper = "ExecStart=/bin/sleep 1000\n";
+  for (const char* name : {"a.service", "b.service", "c.service"}) service(name, sleeper);
+  start_manager();
+  if (!manager_->features().has(sys::Feature::pidfs_xattrs) ||
+      !manager_->features().has(sys::Feature::cgroup)) {
+    return;  // then the state file is all there is
+  }
+  for (const char* name : {"a.service", "b.service", "c.service"}) {
+    start(name);
+    wait_for(name, ActiveState::active);
+  }
+  ASSERT_TRUE(request("c.service", engine::JobType::restart));
+  wait_for("c.service", ActiveState::active);
+  stop("b.service");
+  wait_for("b.service", ActiveState::inactive);
+  const std::map<std::string, ProcessId> mains{{"a.service", status("a.service").service->main},
+                                               {"c.service", status("c.service").service->main}};
+  lose_manager();
+  const std::string good = directory_.read("run/state");
+  const std::size_t step = std::getenv("PIDWARD_TEST_EVERY_BYTE") != nullptr ? 1 : 61;
+  const auto check = [&](std::size_t at, const char* what, const std::string& bad) {
+    std::ofstream(state_file(), std::ios::trunc) << bad;
+    start_manager();
+    for (int i = 0; i < 20; ++i) io_.poll();
+    for (const ProcessInfo& process : manager_->list_processes(std::nullopt)) {
+      const auto spec = manager_->engine().spec(process.unit);
+      const auto expected = spec ? mains.find(spec->name.str()) : mains.end();
+      if (expected == mains.end()) continue;
+      EXPECT_EQ(process.id, expected->second) << what << " at byte " << at;
+    }
+    EXPECT_NE(status("b.service").active, ActiveState::active) << what << " at byte " << at;
+    for (const auto& [name, main] : mains) {
+      if (status(name).service == nullptr || !status(name).service->main) continue;
+      EXPECT_EQ(status(name).service->main, main) << name << ' ' << what << " at byte " << at;
+    }
+    lose_manager();
+  };
+  for (std::size_t at = 0; at < good.size(); at += step) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(static_cast<unsigned char>(bad[at]) ^ 0x11U);
+    check(at, "flipped", bad);
+    check(at, "cut off", good.substr(0, at));
+  }
+  // All of it again, and all is known again.
+  std::ofstream(state_file(), std::ios::trunc) << good;
+  start_manager();
+  for (const auto& [name, main] : mains) EXPECT_EQ(status(name).service->main, main);
+}
+
+TEST_F(OutliveTest, AFileThatWasCutOffBehindAChangeIsOlderThanTheProcesses) {
+  service("a.service", "ExecStart=/bin/sleep 1000\n");
+  start_manager();
+  if (!manager_->features().has(sys::Feature::pidfs_xattrs) ||
+      !manager_->features().has(sys::Feature::cgroup)) {
+    return;
+  }
+  start("a.service");
+  wait_for("a.service", ActiveState::active);
+  const std::string before = directory_.read("run/state");
+  ASSERT_TRUE(request("a.service", engine::JobType::restart));
+  wait_for("a.service", ActiveState::active);
+  const ProcessId main = status("a.service").service->main;
+  lose_manager();
+  std::ofstream(state_file(), std::ios::trunc) << before;
+  take_over();
+  EXPECT_EQ(status("a.service").active, ActiveState::active);
+  EXPECT_EQ(status("a.service").service->main, main);
+}
+
 TEST_F(OutliveTest, AnOrderlyEndLeavesNoState) {
   service("a.service", "ExecStart=/bin/sleep 1000\n");
   start_manager();

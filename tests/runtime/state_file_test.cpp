@@ -135,6 +135,45 @@ TEST_F(StateFileTest, AFullFileSystemLeavesWhatWasThere) {
   ::umount2(mount.c_str(), MNT_DETACH);
 }
 
+TEST_F(StateFileTest, RoomIsHeldBackForWhenTheFileSystemIsFull) {
+  const std::string mount = directory_.path("full");
+  std::filesystem::create_directory(mount);
+  ASSERT_EQ(::mount("tmpfs", mount.c_str(), "tmpfs", 0, "size=1m"), 0) << "needs root";
+  const auto fill = [&] {
+    std::ofstream filler(mount + "/filler", std::ios::app);
+    while (filler.write(std::string(4096, 'x').data(), 4096).flush()) {
+    }
+  };
+  {
+    StateFile file(mount + "/state", kBoot);
+    ASSERT_TRUE(file.rewrite({{"a", "1"}}));
+    EXPECT_TRUE(file.has_room());
+    fill();
+    StateBatch batch;
+    batch.set("b", std::string(1000, 'b'));
+    int written = 0;
+    while (file.has_room() && written < 1000 && file.append(batch)) ++written;
+    EXPECT_FALSE(file.has_room());
+    // Said in good time: there is enough for what must be written now.
+    for (int i = 0; i < 60; ++i) EXPECT_TRUE(file.append(batch)) << i;
+    EXPECT_FALSE(file.find_room());
+    std::filesystem::remove(mount + "/filler");
+    EXPECT_TRUE(file.find_room());
+    // The next one goes on with it, though it could not make another.
+    fill();
+    StateFile next(mount + "/state", kBoot);
+    EXPECT_FALSE(next.rewrite({{"c", std::string(900000, 'c')}}));
+    const auto was = read_state(mount + "/state", kBoot);
+    ASSERT_TRUE(was);
+    ASSERT_TRUE(next.resume(was->entries, {{"a", "2"}}));
+    const auto now = read_state(mount + "/state", kBoot);
+    ASSERT_TRUE(now);
+    EXPECT_EQ(now->damage, "");
+    EXPECT_EQ(now->entries, (StateEntries{{"a", "2"}}));
+  }
+  ::umount2(mount.c_str(), MNT_DETACH);
+}
+
 TEST_F(StateFileTest, TheChecksumIsTheUsualOne) {
   EXPECT_EQ(crc32("123456789"), 0xcbf43926U);
 }

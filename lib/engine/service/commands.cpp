@@ -89,12 +89,8 @@ void ServiceMachine::spawn(MachineContext& c, ProcessRole role, Directive list,
                 .in_flight = true,
                 .ignore_failure = command.ignore_failure,
                 .doomed = false,
-                .has_connection = false};
+                .connection = gets_sockets(list) ? std::exchange(connection_, 0) : 0};
   Spawn effect = spawn_effect(c, role, child);
-  if (gets_sockets(list)) {
-    effect.connection = std::exchange(connection_, 0);
-    child.has_connection = effect.connection != 0;
-  }
   tree_empty_ = false;
   const CommandStatus record{
       .list = list, .index = index, .process = {}, .started = c.now(), .exited = {}, .status = {}};
@@ -136,7 +132,8 @@ Spawn ServiceMachine::spawn_effect(MachineContext& c, ProcessRole role, const Ch
     announce_monitored(c, effect.environment);
   }
   announce_trigger(c, effect.environment);
-  if (gets_sockets(list) && connection_ == 0) effect.sockets = sockets_of(c);
+  effect.connection = child.connection;
+  if (gets_sockets(list) && child.connection == 0) effect.sockets = sockets_of(c);
   return effect;
 }
 
@@ -195,7 +192,7 @@ void ServiceMachine::adopt(MachineContext& c, ProcessId process, bool alien) {
                 .in_flight = false,
                 .ignore_failure = false,
                 .doomed = false,
-                .has_connection = false};
+                .connection = 0};
   const auto& list = c.settings().commands(Directive::ExecStart);
   if (!list.empty()) main_.ignore_failure = list.front().ignore_failure;
   main_known_ = true;

@@ -76,6 +76,10 @@ class ServiceMachine final : public Machine {
   /// by the machine from here on: handed to the process, or closed when the service goes down
   /// without one.
   void take_connection(MachineContext& context, std::uint64_t connection);
+  /// It has the connection, and no process has it yet.
+  [[nodiscard]] bool awaits_connection(std::uint64_t connection) const {
+    return connection_ == connection || (main_.in_flight && main_.connection == connection);
+  }
   [[nodiscard]] Phase phase() const { return phase_; }
 
  private:
@@ -85,10 +89,10 @@ class ServiceMachine final : public Machine {
     ProcessId process{};  ///< none while the spawn is unanswered
     std::uint32_t index = 0;
     unit::Directive list = unit::Directive::ExecStart;
-    bool in_flight = false;       ///< spawned by us, and not answered yet
-    bool ignore_failure = false;  ///< '-'
-    bool doomed = false;          ///< killed, or to be killed as soon as it exists
-    bool has_connection = false;  ///< was given one, which does not come back
+    bool in_flight = false;        ///< spawned by us, and not answered yet
+    bool ignore_failure = false;   ///< '-'
+    bool doomed = false;           ///< killed, or to be killed as soon as it exists
+    std::uint64_t connection = 0;  ///< what it was given, as Spawn has it
     [[nodiscard]] bool exists() const { return in_flight || process; }
   };
   /// What came with a happening. Only the fields that it speaks of are set.

@@ -31,7 +31,7 @@ void each_child_field(Archive& a, const std::string& key, AChild& child) {
   a.flag(key + ".in_flight", child.in_flight);
   a.flag(key + ".ignore_failure", child.ignore_failure);
   a.flag(key + ".doomed", child.doomed);
-  a.flag(key + ".has_connection", child.has_connection);
+  a.number(key + ".connection", child.connection);
 }
 
 }  // namespace
@@ -78,13 +78,14 @@ void ServiceMachine::each_field(Archive& a, Self& self) {
   a.flag("counts_restarts", self.counts_restarts_);
   a.flag("restart_is_due", self.restart_is_due_);
   a.flag("idle_type", self.idle_type_);
+  a.number("connection", self.connection_);
 }
 
 void ServiceMachine::save(Saver& to) const {
   // One that was never touched has nothing to say.
   if (phase_ == Phase::dead && status_.state == ServiceState::dead && !main_known_ &&
       status_.result == ServiceResult::success && status_.commands.empty() &&
-      status_.restarts == 0) {
+      status_.restarts == 0 && connection_ == 0) {
     return;
   }
   each_field(to, *this);
@@ -146,14 +147,14 @@ void ServiceMachine::resume_child(MachineContext& c, ProcessRole role) {
   Child& child = is_main ? main_ : control_;
   if (child.in_flight) {
     const bool known = child.index < c.settings().commands(child.list).size();
-    if (known && !child.has_connection) {
+    if (known) {
       c.expect_spawn(child.spawn);
       c.emit(spawn_effect(c, role, child));
       return;
     }
+    if (child.connection != 0) c.emit(CloseConnection{child.connection});
     c.log(LogLevel::error, "service-spawn-lost",
-          known ? "A connection was lost with the previous pidward, before its process was made"
-                : "The command that was about to run is not in the unit any more");
+          "The command that was about to run is not in the unit any more");
     is_main ? main_ended(c, {}, true) : control_ended(c, {}, true);
     return;
   }

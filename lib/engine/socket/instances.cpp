@@ -41,6 +41,16 @@ std::optional<UnitId> SocketMachine::service(MachineContext& c) const {
 }
 
 void SocketMachine::incoming(MachineContext& c, const Incoming& event) {
+  const auto known = std::ranges::find_if(connections_, [&](const Connection& one) {
+    return event.connection != 0 && one.number == event.connection;
+  });
+  if (known != connections_.end()) {
+    if (!known->unit) return;
+    // The last daemon had handed it on already. It is closed once its process has it.
+    const auto* const machine = dynamic_cast<ServiceMachine*>(c.machine_of(*known->unit));
+    if (machine != nullptr && machine->awaits_connection(event.connection)) return;
+    return c.emit(CloseConnection{event.connection});
+  }
   const bool stops = c.job_type() == JobType::stop;
   const bool trigger = deed(status_.state, SocketHappening::traffic) == SocketDeed::trigger;
   if (!trigger || stops) {

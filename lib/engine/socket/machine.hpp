@@ -118,6 +118,7 @@ class SocketMachine final : public Machine {
 
   // record.cpp: outliving the process
   struct Instance {
+    std::uint64_t connection = 0;
     std::string source;
     std::string unit;
   };

@@ -1,5 +1,5 @@
-// A socket unit outlives the daemon. Connections that waited for their instance to be loaded do
-// not; instances that run are counted again.
+// A socket unit outlives the daemon. Instances that run, or are about to, are counted again; of a
+// connection that has no instance yet nothing is written: the runtime tells of it anew.
 #include "engine/record.hpp"
 
 #include <algorithm>
@@ -53,9 +53,11 @@ void SocketMachine::save(Saver& to) const {
   to.list("early", early_, each_early_exit_field<Saver>);
   std::vector<Instance> instances;
   for (const Connection& connection : connections_) {
-    if (connection.unit) instances.push_back({connection.source, connection.instance.str()});
+    if (connection.unit)
+      instances.push_back({connection.number, connection.source, connection.instance.str()});
   }
   to.list("instances", instances, [](auto& archive, auto& instance) {
+    archive.number("connection", instance.connection);
     archive.text("source", instance.source);
     archive.text("unit", instance.unit);
   });
@@ -69,6 +71,7 @@ void SocketMachine::load(Loader& from) {
   from.text("result", result);
   status_.result = known_result(result);
   from.list("instances", restored_, [](auto& archive, auto& instance) {
+    archive.number("connection", instance.connection);
     archive.text("source", instance.source);
     archive.text("unit", instance.unit);
   });
@@ -79,9 +82,12 @@ void SocketMachine::resume(MachineContext& c) {
     auto name = unit::UnitName::parse(instance.unit);
     if (!name) continue;
     const auto found = c.find(*name);
-    if (!found || is_inactive_or_failed(c.active_state(*found))) continue;
-    connections_.push_back(Connection{
-        .number = 0, .source = instance.source, .instance = *std::move(name), .unit = found});
+    if (!found) continue;
+    if (is_inactive_or_failed(c.active_state(*found)) && !c.job_type(*found)) continue;
+    connections_.push_back(Connection{.number = instance.connection,
+                                      .source = instance.source,
+                                      .instance = *std::move(name),
+                                      .unit = found});
     c.relate(c.id(), unit::Dependency::Triggers, *found);
   }
   status_.connections = static_cast<std::uint32_t>(connections_.size());

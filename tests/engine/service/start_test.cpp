@@ -1,6 +1,7 @@
 // The way up of every type, and what each failure on it leads to.
 #include <csignal>
 
+#include "engine/record.hpp"
 #include "engine/service/harness.hpp"
 
 namespace pidward::engine::testing {
@@ -479,6 +480,27 @@ TEST(ServiceStart, AConnectionThatNobodyTookIsClosed) {
   const auto closed = service.context.all<CloseConnection>();
   ASSERT_EQ(closed.size(), 1U);
   EXPECT_EQ(closed[0].connection, 5U);
+}
+
+TEST(ServiceStart, AConnectionThatNoProcessHasYetOutlivesTheEngine) {
+  Service service;
+  service.machine.take_connection(service.context, 5);
+  Saver before;
+  service.machine.save(before);
+  service.start();
+  Saver after;
+  service.machine.save(after);
+  Service waiting;
+  Loader from_before(before.take());
+  waiting.machine.load(from_before);
+  waiting.start();
+  EXPECT_EQ(waiting.last_spawn().connection, 5U);
+  Service spawning;
+  Loader from_after(after.take());
+  spawning.machine.load(from_after);
+  spawning.machine.resume(spawning.context);
+  EXPECT_EQ(spawning.last_spawn().connection, 5U);
+  EXPECT_TRUE(spawning.machine.awaits_connection(5));
 }
 
 TEST(ServiceStart, AnIdleMachineIsSmall) {

@@ -234,6 +234,15 @@ TEST(SocketUnit, EveryConnectionGetsItsInstance) {
   EXPECT_EQ(socket.context.all<CloseConnection>().size(), 1U) << "it never ran";
 }
 
+TEST(SocketUnit, AConnectionThatIsToldAgainIsNotAcceptedTwice) {
+  Socket socket;
+  socket.set(Directive::Accept, true);
+  socket.listening();
+  for (int i = 0; i < 2; ++i) socket.traffic(8, "1-127.0.0.1:22-127.0.0.1:4711");
+  EXPECT_EQ(socket.context.all<LoadUnit>().size(), 1U);
+  EXPECT_EQ(socket.machine().socket_status()->accepted, 1U);
+}
+
 TEST(SocketUnit, RefusesMoreConnectionsThanAllowed) {
   Socket socket;
   socket.set(Directive::Accept, true);
