@@ -1,5 +1,7 @@
 #include "engine/simple_machines.hpp"
 
+#include <fmt/core.h>
+
 #include "engine/core.hpp"
 #include "engine/record.hpp"
 
@@ -76,6 +78,17 @@ std::unique_ptr<Machine> make_target_machine() {
 }
 std::unique_ptr<Machine> make_slice_machine(const unit::UnitSpec& spec) {
   return std::make_unique<SliceMachine>(spec.name.str() == "-.slice");
+}
+
+std::optional<StartOutcome> refused_without_triggered(const MachineContext& context) {
+  const auto triggered = context.related(unit::Dependency::Triggers);
+  const auto* const spec = triggered.empty() ? nullptr : context.spec_of(triggered.front());
+  if (spec != nullptr && spec->load_state == unit::LoadState::loaded) return std::nullopt;
+  return StartOutcome{
+      StartOutcome::Kind::refused, JobResult::failed,
+      Error(Errc::no_such_unit,
+            fmt::format("{} cannot be started: {} is not loaded", context.spec().name.str(),
+                        spec == nullptr ? "the unit it triggers" : spec->name.str()))};
 }
 
 std::unique_ptr<Machine> make_machine(const unit::UnitSpec& spec) {

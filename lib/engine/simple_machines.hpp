@@ -15,6 +15,9 @@ std::unique_ptr<Machine> make_scope_machine();
 std::unique_ptr<Machine> make_timer_machine();
 /// Paths (systemd.path(5)).
 std::unique_ptr<Machine> make_path_machine();
+/// What a start of a timer or path comes to when the unit that it triggers is not loaded; nothing
+/// when it is.
+std::optional<StartOutcome> refused_without_triggered(const MachineContext& context);
 /// Mounts, automounts, swaps and devices: what is true of the system.
 std::unique_ptr<Machine> make_external_machine(unit::UnitType type);
 

@@ -166,15 +166,7 @@ CompileStatus make_directories(const ExecRequest& request, const Identity& ident
 }
 
 void remove_runtime_directories(const unit::UnitSpec& spec, const Roots& roots, bool restarting) {
-  switch (spec.settings.choice<unit::PreserveMode>(Directive::RuntimeDirectoryPreserve)) {
-    case unit::PreserveMode::yes:
-      return;
-    case unit::PreserveMode::restart:
-      if (restarting) return;
-      break;
-    case unit::PreserveMode::no:
-      break;
-  }
+  if (spec.settings.preserves(Directive::RuntimeDirectoryPreserve, restarting)) return;
   for (const unit::ExecDirectory& entry : entries(spec.settings, Directive::RuntimeDirectory)) {
     std::error_code ignored;
     std::filesystem::remove_all(roots.runtime + "/" + entry.path, ignored);

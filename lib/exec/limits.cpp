@@ -64,6 +64,13 @@ void add_affinity_step(PlanBuilder& builder, const unit::Settings& settings) {
 
 }  // namespace
 
+std::optional<int> resource_of(unit::Directive limit) {
+  for (const LimitRow& row : kLimits) {
+    if (row.directive == limit) return row.resource;
+  }
+  return std::nullopt;
+}
+
 void add_scheduling_steps(PlanBuilder& builder, const unit::Settings& settings) {
   if (settings.is_set(Directive::OOMScoreAdjust)) {
     const std::string text = fmt::format("{}", settings.integer(Directive::OOMScoreAdjust));

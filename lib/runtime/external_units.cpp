@@ -8,26 +8,10 @@
 #include <unistd.h>
 
 #include "runtime/conditions/words.hpp"
+#include "sys/proc.hpp"
 
 namespace pidward::runtime {
 namespace {
-
-// The kernel writes blanks and backslashes as three octal digits.
-std::string unescape_octal(std::string_view text) {
-  const auto digit = [](char c) { return c >= '0' && c <= '7'; };
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size() && digit(text[i + 1]) && digit(text[i + 2]) &&
-        digit(text[i + 3])) {
-      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
-                                 (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
 
 std::vector<std::string_view> fields_of(std::string_view line) {
   std::vector<std::string_view> fields;
@@ -47,7 +31,7 @@ std::unordered_set<std::string> parse_mount_points(std::string_view mountinfo) {
   std::unordered_set<std::string> points;
   for (const std::string& line : conditions::split_lines(mountinfo)) {
     const auto fields = fields_of(line);
-    if (fields.size() > 4) points.insert(unescape_octal(fields[4]));
+    if (fields.size() > 4) points.insert(sys::unescape_octal(fields[4]));
   }
   return points;
 }
@@ -56,7 +40,8 @@ std::unordered_set<std::string> parse_swaps(std::string_view swaps) {
   std::unordered_set<std::string> paths;
   for (const std::string& line : conditions::split_lines(swaps)) {
     const auto fields = fields_of(line);
-    if (fields.size() > 1 && fields[0].starts_with('/')) paths.insert(unescape_octal(fields[0]));
+    if (fields.size() > 1 && fields[0].starts_with('/'))
+      paths.insert(sys::unescape_octal(fields[0]));
   }
   return paths;
 }

@@ -110,15 +110,7 @@ void FdStore::descriptor_ready(int fd, std::uint32_t /*events*/) {
 void FdStore::clean_up(UnitId unit, bool restarting) {
   const auto spec = core_.engine.spec(unit);
   if (!spec) return;
-  switch (spec->settings.choice<unit::PreserveMode>(Directive::FileDescriptorStorePreserve)) {
-    case unit::PreserveMode::yes:
-      return;
-    case unit::PreserveMode::restart:
-      if (restarting) return;
-      break;
-    case unit::PreserveMode::no:
-      break;
-  }
+  if (spec->settings.preserves(Directive::FileDescriptorStorePreserve, restarting)) return;
   if (!stores_.contains(unit)) return;
   forget(unit);
   core_.events.post(engine::DescriptorsStored{unit, 0});

@@ -45,29 +45,6 @@ void announce_peer(int connection, std::vector<std::string>& environment) {
 constexpr std::size_t kAtOnce = 64;
 constexpr std::chrono::milliseconds kPatience(200);
 
-bool goes_to_log(const unit::Settings& settings, Directive directive) {
-  const unit::Value* value = settings.get(directive);
-  const auto* target = value == nullptr ? nullptr : std::get_if<unit::StreamTarget>(value);
-  if (target == nullptr) return directive == Directive::StandardOutput;
-  switch (static_cast<StandardOutput>(target->kind)) {
-    case StandardOutput::journal:
-    case StandardOutput::kmsg:
-    case StandardOutput::journal_console:
-    case StandardOutput::kmsg_console:
-      return true;
-    case StandardOutput::inherit:
-    case StandardOutput::null:
-    case StandardOutput::tty:
-    case StandardOutput::file:
-    case StandardOutput::append:
-    case StandardOutput::truncate:
-    case StandardOutput::socket:
-    case StandardOutput::fd:
-      return false;
-  }
-  return false;
-}
-
 /// What stops or reloads is to work on a full file system too.
 bool begins_service(Directive list) {
   return list == Directive::ExecCondition || list == Directive::ExecStartPre ||
@@ -203,9 +180,9 @@ Result<std::unique_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
     pending->passed.push_back(std::move(copy));
   }
   const bool output = request.streams[STDOUT_FILENO] < 0 &&
-                      goes_to_log(request.spec->settings, Directive::StandardOutput);
+                      request.spec->settings.goes_to_log(Directive::StandardOutput);
   const bool errors = request.streams[STDERR_FILENO] < 0 &&
-                      goes_to_log(request.spec->settings, Directive::StandardError);
+                      request.spec->settings.goes_to_log(Directive::StandardError);
   if (output || errors) {
     PIDWARD_TRY(pending->log, parts_.logs.open_stream(*request.spec));
     request.log_stream = pending->log.write_end.get();

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "sys/cgroup.hpp"
+#include "sys/proc.hpp"
 
 namespace pidward::sys {
 namespace {
@@ -13,23 +14,6 @@ std::string_view take_word(std::string_view& line) {
   const std::string_view word = line.substr(0, end);
   line.remove_prefix(std::min(end + 1, line.size()));
   return word;
-}
-
-// mountinfo writes space, tab, newline and backslash as three octal digits.
-std::string unescaped(std::string_view text) {
-  const auto octal = [](char c) { return c >= '0' && c <= '7'; };
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size() && octal(text[i + 1]) && octal(text[i + 2]) &&
-        octal(text[i + 3])) {
-      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
-                                 (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
 }
 
 }  // namespace
@@ -51,8 +35,8 @@ std::optional<CgroupMount> parse_cgroup_mount(std::string_view mountinfo) {
     take_word(line);  // parent id
     take_word(line);  // device
     CgroupMount mount;
-    mount.root = unescaped(take_word(line));
-    mount.path = unescaped(take_word(line));
+    mount.root = unescape_octal(take_word(line));
+    mount.path = unescape_octal(take_word(line));
     found = std::move(mount);
   }
   if (found) found->unified = !has_version_1;

@@ -66,6 +66,10 @@ Result<std::vector<Pidfd>> descendants_of(const Pidfd& process, const KernelFeat
 /// already counts for none. We ourselves are never among them.
 Result<std::size_t> kill_tree(const Pidfd& process, const KernelFeatures& features);
 
+/// As it was before the kernel wrote it into mountinfo or swaps, with space, tab, newline and
+/// backslash as three octal digits (proc_pid_mountinfo(5)).
+std::string unescape_octal(std::string_view text);
+
 /// The random id of this boot, 36 characters; what is valid "until reboot" is stored with it.
 Result<std::string> boot_id();
 

@@ -48,29 +48,6 @@ void infer_input(Settings& settings) {
                StreamTarget{static_cast<std::int64_t>(StandardInput::data), {}});
 }
 
-bool goes_to_log(const Settings& settings, Directive stream) {
-  const Value* value = settings.get(stream);
-  const auto* target = value == nullptr ? nullptr : std::get_if<StreamTarget>(value);
-  if (target == nullptr) return false;
-  switch (static_cast<StandardOutput>(target->kind)) {
-    case StandardOutput::journal:
-    case StandardOutput::journal_console:
-    case StandardOutput::kmsg:
-    case StandardOutput::kmsg_console:
-      return true;
-    case StandardOutput::inherit:
-    case StandardOutput::null:
-    case StandardOutput::tty:
-    case StandardOutput::file:
-    case StandardOutput::append:
-    case StandardOutput::truncate:
-    case StandardOutput::socket:
-    case StandardOutput::fd:
-      return false;
-  }
-  return false;
-}
-
 const std::vector<ExecDirectory>& exec_directories(const Settings& settings, Directive id) {
   static const std::vector<ExecDirectory> kNone;
   const Value* value = settings.get(id);
@@ -163,8 +140,8 @@ void add_exec_dependencies(UnitSpec& spec, const ImplicitContext& context) {
       add_edge(spec, Dependency::Requires, Origin::implicit, *socket);
       add_edge(spec, Dependency::After, Origin::implicit, *socket);
     }
-  } else if (goes_to_log(settings, Directive::StandardOutput) ||
-             goes_to_log(settings, Directive::StandardError)) {
+  } else if (settings.goes_to_log(Directive::StandardOutput) ||
+             settings.goes_to_log(Directive::StandardError)) {
     add_edge(spec, Dependency::After, Origin::implicit, "systemd-journald.socket");
   }
 }

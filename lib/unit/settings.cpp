@@ -76,4 +76,39 @@ const ExitStatusSet& Settings::exit_statuses(Directive id) const {
   return typed<ExitStatusSet>(get(id));
 }
 
+bool Settings::goes_to_log(Directive stream) const {
+  const Value* const value = get(stream);
+  const auto* const target = value == nullptr ? nullptr : std::get_if<StreamTarget>(value);
+  if (target == nullptr) return false;
+  switch (static_cast<StandardOutput>(target->kind)) {
+    case StandardOutput::journal:
+    case StandardOutput::journal_console:
+    case StandardOutput::kmsg:
+    case StandardOutput::kmsg_console:
+      return true;
+    case StandardOutput::inherit:
+    case StandardOutput::null:
+    case StandardOutput::tty:
+    case StandardOutput::file:
+    case StandardOutput::append:
+    case StandardOutput::truncate:
+    case StandardOutput::socket:
+    case StandardOutput::fd:
+      return false;
+  }
+  return false;
+}
+
+bool Settings::preserves(Directive id, bool restarting) const {
+  switch (choice<PreserveMode>(id)) {
+    case PreserveMode::yes:
+      return true;
+    case PreserveMode::restart:
+      return restarting;
+    case PreserveMode::no:
+      return false;
+  }
+  return false;
+}
+
 }  // namespace pidward::unit

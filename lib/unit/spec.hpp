@@ -41,6 +41,13 @@ class Settings {
     return static_cast<Enum>(integer(id));
   }
 
+  /// StandardOutput= or StandardError=: does that stream end in a log? "inherit" is for the caller
+  /// to follow.
+  [[nodiscard]] bool goes_to_log(Directive stream) const;
+  /// A directive with the words of PreserveMode: is what it is about kept by a unit that goes down,
+  /// to be started again at once (`restarting`) or not?
+  [[nodiscard]] bool preserves(Directive id, bool restarting) const;
+
   [[nodiscard]] const std::vector<std::pair<Directive, Value>>& entries() const { return entries_; }
   friend bool operator==(const Settings&, const Settings&) = default;
 

@@ -1,12 +1,12 @@
 // Settings on the bus: made from the directive table, so that a new row is a new property.
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <deque>
 
 #include <sys/resource.h>
 
 #include "bus/objects/tables.hpp"
+#include "exec/limits.hpp"
 #include "runtime/resource_control.hpp"
 
 namespace pidward::bus {
@@ -262,34 +262,10 @@ void write_value(Writer& out, const Row& row, const Value& value) {
 
 /// Limit…= that is not set is the manager's own, which children inherit.
 unit::ResourceLimit inherited_limit(const Row& row) {
-  struct Known {
-    Directive id;
-    int resource;
-  };
-  static constexpr std::array<Known, 16> kKnown{{
-      {Directive::LimitCPU, RLIMIT_CPU},
-      {Directive::LimitFSIZE, RLIMIT_FSIZE},
-      {Directive::LimitDATA, RLIMIT_DATA},
-      {Directive::LimitSTACK, RLIMIT_STACK},
-      {Directive::LimitCORE, RLIMIT_CORE},
-      {Directive::LimitRSS, RLIMIT_RSS},
-      {Directive::LimitNOFILE, RLIMIT_NOFILE},
-      {Directive::LimitAS, RLIMIT_AS},
-      {Directive::LimitNPROC, RLIMIT_NPROC},
-      {Directive::LimitMEMLOCK, RLIMIT_MEMLOCK},
-      {Directive::LimitLOCKS, RLIMIT_LOCKS},
-      {Directive::LimitSIGPENDING, RLIMIT_SIGPENDING},
-      {Directive::LimitMSGQUEUE, RLIMIT_MSGQUEUE},
-      {Directive::LimitNICE, RLIMIT_NICE},
-      {Directive::LimitRTPRIO, RLIMIT_RTPRIO},
-      {Directive::LimitRTTIME, RLIMIT_RTTIME},
-  }};
-  for (const Known& known : kKnown) {
-    rlimit limit{};
-    if (known.id == row.id &&
-        ::getrlimit(static_cast<__rlimit_resource>(known.resource), &limit) == 0) {
-      return {.soft = limit.rlim_cur, .hard = limit.rlim_max};
-    }
+  const auto resource = exec::resource_of(row.id);
+  rlimit limit{};
+  if (resource && ::getrlimit(static_cast<__rlimit_resource>(*resource), &limit) == 0) {
+    return {.soft = limit.rlim_cur, .hard = limit.rlim_max};
   }
   return {.soft = UINT64_MAX, .hard = UINT64_MAX};
 }

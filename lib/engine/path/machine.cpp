@@ -142,14 +142,7 @@ void PathMachine::watch(MachineContext& context, PathState state) {
 
 StartOutcome PathMachine::start(MachineContext& context, std::uint32_t) {
   if (state_ == PathState::setting_up) return {};
-  const auto triggered = context.related(Dependency::Triggers);
-  const auto* const spec = triggered.empty() ? nullptr : context.spec_of(triggered.front());
-  if (spec == nullptr || spec->load_state != unit::LoadState::loaded) {
-    return {StartOutcome::Kind::refused, JobResult::failed,
-            Error(Errc::no_such_unit,
-                  fmt::format("{} cannot be started: {} is not loaded", context.spec().name.str(),
-                              spec == nullptr ? "the unit it triggers" : spec->name.str()))};
-  }
+  if (auto refused = refused_without_triggered(context)) return *std::move(refused);
   status_ = {};
   watch(context, PathState::setting_up);
   return {};

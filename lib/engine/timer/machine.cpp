@@ -167,14 +167,7 @@ void TimerMachine::rest(MachineContext& context) {
 }
 
 StartOutcome TimerMachine::start(MachineContext& context, std::uint32_t) {
-  const auto triggered = context.related(Dependency::Triggers);
-  const auto* const spec = triggered.empty() ? nullptr : context.spec_of(triggered.front());
-  if (spec == nullptr || spec->load_state != unit::LoadState::loaded) {
-    return {StartOutcome::Kind::refused, JobResult::failed,
-            Error(Errc::no_such_unit,
-                  fmt::format("{} cannot be started: {} is not loaded", context.spec().name.str(),
-                              spec == nullptr ? "the unit it triggers" : spec->name.str()))};
-  }
+  if (auto refused = refused_without_triggered(context)) return *std::move(refused);
   started_ = context.now();
   status_ = {};
   if (is_persistent(context)) {
