@@ -91,7 +91,7 @@ TEST_F(CommandLine, ShowsThatThereIsNoLimitOnTries) {
        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=1h\n"
        "ExecStart=/bin/false\n");
   ctl({"start", "again"});
-  ASSERT_TRUE(reaches("again.service", "SubState", "auto-restart"));
+  ASSERT_TRUE(all().reaches("again.service", "SubState", "auto-restart"));
   const std::string status = ctl({"status", "again"}).out;
   EXPECT_NE(status.find("there is no limit on tries"), std::string::npos) << status;
 }
