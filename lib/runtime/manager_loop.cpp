@@ -218,11 +218,8 @@ void Manager::Impl::turn_ended() {
 }
 
 void Manager::Impl::child_doorbell() {
-  // What the pidfds of this round lead to comes first: to look for a child that nobody tracks takes
-  // the longer the more children there are.
-  drain();
-  if (!std::exchange(child_ended, false)) return;
-  tracker.reap();
+  // After the pidfds of this round: what is left is nobody's, or its pidfd was not waited on.
+  if (std::exchange(child_ended, false)) tracker.reap();
   drain();
 }
 

@@ -69,6 +69,7 @@ TEST(TimerQueue, WhatIsArmedWhileItIsHeldFiresAllTheSame) {
   timers.arm(UnitId(2), TimerKind::restart, mono_now(), 2);
   timers.disarm(UnitId(1), TimerKind::restart);
   EXPECT_EQ(io.poll(), 0U);
+  io.restart();
   timers.release();
   io.run();
   EXPECT_EQ(fired, (std::vector<std::uint64_t>{2}));
