@@ -455,7 +455,7 @@ TEST_F(OutOfDescriptors, ATreeDiesAllTheSame) {
                                     [](Writer& out) { out.i(SIGKILL); });
   if (killed) {
     for (const sys::Pidfd& member : all_of_it) {
-      EXPECT_TRUE(ends_in_time(member)) << "told that it is dead, and it is not";
+      ASSERT_TRUE(ends_in_time(member)) << "told that it is dead, and it is not";
     }
   } else {
     EXPECT_EQ(killed.error().code(), Errc::limit_exceeded) << killed.error().to_string();
