@@ -2,8 +2,8 @@
 // with its last handle, from 100 to 100,000 entries. Reports; asserts nothing.
 //
 // Each size is measured several times after a warm-up, small ones more often than large ones, and
-// the median of what an operation took is shown, with the best beside it in the JSON: what else the
-// machine does lengthens single rounds, and neither of the two moves much with that.
+// the best of what an operation took is shown: what else the machine does lengthens rounds and
+// shortens none. The JSON has the medians beside it.
 //
 // So many descriptors and processes are more than most machines allow, so the kernel's answers
 // about a descriptor come from a stand-in; `--real N` measures N real processes beside them.
@@ -218,9 +218,8 @@ void print(const Summary& summary, bool json) {
         best.find_id_ns, best.close_ns);
     return;
   }
-  fmt::print("{:>6} {:>8} {:>8.0f} {:>10.0f} {:>10.0f} {:>10.0f} {:>10.0f}\n", figures.kind,
-             figures.entries, figures.bytes, figures.open_ns, figures.find_ns, figures.find_id_ns,
-             figures.close_ns);
+  fmt::print("{:>6} {:>8} {:>8.0f} {:>10.0f} {:>10.0f} {:>10.0f} {:>10.0f}\n", best.kind,
+             best.entries, best.bytes, best.open_ns, best.find_ns, best.find_id_ns, best.close_ns);
 }
 
 }  // namespace
