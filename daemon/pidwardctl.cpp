@@ -74,7 +74,7 @@ constexpr Verb kVerbs[] = {
     {"set-environment", ctl::run_environment, "Set variables in it"},
     {"unset-environment", ctl::run_environment, "Remove variables from it"},
     {"features", ctl::run_features,
-     "Show which kernel features are used, and what replaces others"},
+     "Show which kernel features are used, and what replaces others; of units, by which means"},
     {"verify", ctl::run_verify, "Check unit files, without a daemon"},
     {"exit", ctl::run_exit, "Stop everything and end the daemon"},
 };

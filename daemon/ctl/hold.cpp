@@ -4,12 +4,14 @@
 #include <csignal>
 
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "bus/object_path.hpp"
 #include "ctl/job_waiter.hpp"
+#include "ctl/outcome.hpp"
 #include "ctl/verbs.hpp"
 #include "sys/clone.hpp"
 #include "unit/name.hpp"
@@ -69,28 +71,40 @@ Result<ExitStatus> run_to_end(std::vector<std::string> words) {
 int run_hold(Session& session) {
   const std::vector<std::string>& names = session.options().names;
   if (names.size() < 2) {
-    complain("hold takes a unit and a command: pidwardctl hold UNIT -- COMMAND [ARGUMENTS]");
-    return kFailure;
+    return session.fail(
+        "hold takes a unit and a command: pidwardctl hold UNIT -- COMMAND [ARGUMENTS]");
   }
   const auto unit = unit::UnitName::mangle(names[0]);
-  if (!unit) return report(unit.error());
+  if (!unit) return session.fail(unit.error());
   JobWaiter waiter(session);
-  if (const Status watching = waiter.watch(); !watching) return report(watching.error());
+  if (const Status watching = waiter.watch(); !watching) {
+    return session.fail(watching.error());
+  }
   const auto answer = session.client().manager(
       "LeaseUnit", [&](bus::Writer& out) { out.s(unit->str()).s(session.options().job_mode); });
-  if (!answer) return report(answer.error());
+  if (!answer) return session.fail(answer.error());
   bus::Reader in(answer->get());
   waiter.add(in.o(), unit->str());
   const sys::Fd lease = in.h();
-  if (in.error() != 0) return report(Error::from_errno(in.error(), "reading the lease"));
-  if (const int started = waiter.wait("start"); started != kSuccess) return started;
+  if (in.error() != 0) return session.fail(Error::from_errno(in.error(), "reading the lease"));
+  if (const int started = waiter.wait("start"); started != kSuccess) {
+    if (session.options().json) {
+      say_json(failed_outcome(unit->str(), Error(Errc::failed, "The unit was not started")));
+    }
+    return started;
+  }
   const auto status = run_to_end({names.begin() + 1, names.end()});
-  if (!status) return report(status.error());
+  if (!status) return session.fail(status.error());
   const bool killed =
       status->kind == ExitStatus::Kind::killed || status->kind == ExitStatus::Kind::dumped;
   const int code = killed ? exit_code_of_process(CLD_KILLED, status->code) : status->code;
   if (session.options().json) {
-    fmt::print("{{\"unit\": \"{}\", \"exit\": {}}}\n", unit->str(), code);
+    nlohmann::json told{{"unit", unit->str()}};
+    const std::uint64_t how = status->kind == ExitStatus::Kind::dumped ? CLD_DUMPED
+                              : killed                                 ? CLD_KILLED
+                                                                       : CLD_EXITED;
+    add_process_end(told, how, status->code);
+    say_json(told);
   }
   return code;
 }

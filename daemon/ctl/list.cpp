@@ -63,7 +63,7 @@ std::optional<bus::Data> ask(Session& session, const char* method, int& status,
                              const std::function<void(bus::Writer&)>& fill) {
   const auto answer = session.client().manager(method, fill);
   if (!answer) {
-    status = report(answer.error());
+    status = session.fail(answer.error());
     return std::nullopt;
   }
   bus::Reader in(answer->get());
@@ -297,7 +297,47 @@ int run_list_dependencies(Session& session) {
   return status;
 }
 
+namespace {
+
+/// By which of these means the processes of units are held together, and die with the daemon.
+int show_means(Session& session) {
+  int status = kSuccess;
+  const std::vector<std::string> names = session.unit_names(status);
+  bus::Data list{.type = 'a', .contents = "r"};
+  for (const std::string& name : names) {
+    const auto all = session.client().properties(bus::unit_path(name));
+    if (!all) {
+      status = report(all.error());
+      continue;
+    }
+    if (!all->has("TreeMeans")) {
+      complain(fmt::format("{} has no processes of its own", name));
+      status = kFailure;
+      continue;
+    }
+    bus::Data row{.type = 'r'};
+    row.items = {
+        {.type = 's', .text = name}, all->data("TreeMeans"), all->data("ManagerExitMeans")};
+    list.items.push_back(std::move(row));
+  }
+  std::vector<const bus::Data*> rows;
+  for (const bus::Data& row : list.items) rows.push_back(&row);
+  if (session.options().json) {
+    print_rows({"unit", "tree", "manager_exit"}, rows);
+    return status;
+  }
+  Table table(session, {"UNIT", "TREE", "MANAGER EXIT"});
+  for (const bus::Data* row : rows) {
+    table.add({{row->items[0].text}, {row->items[1].text}, {row->items[2].text}});
+  }
+  table.print();
+  return status;
+}
+
+}  // namespace
+
 int run_features(Session& session) {
+  if (!session.options().names.empty()) return show_means(session);
   int status = kSuccess;
   const auto answer = ask(session, "GetKernelFeatures", status);
   if (!answer) return status;

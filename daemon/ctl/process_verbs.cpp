@@ -1,16 +1,21 @@
 // What is done to single processes and to units' processes: kill, wait, bind; and who holds what.
 #include <charconv>
+#include <utility>
 
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 #include <sys/wait.h>
 
 #include "bus/object_path.hpp"
+#include "ctl/outcome.hpp"
 #include "ctl/verbs.hpp"
 #include "unit/name.hpp"
 #include "unit/value_names.hpp"
 
 namespace pidward::ctl {
 namespace {
+
+using nlohmann::json;
 
 constexpr auto kWake = std::chrono::milliseconds(15000);
 constexpr int kSignalBase = 128;  // as shells report a death by signal
@@ -48,22 +53,6 @@ Result<std::string> path_by_pid(Session& session, std::uint64_t pid) {
   return bus::Reader(answer.get()).o();
 }
 
-/// One line of JSON for each name: what became of it.
-void print_outcomes(const std::vector<std::pair<std::string, std::string>>& outcomes) {
-  bus::Data list{.type = 'a', .contents = "a{ss}"};
-  for (const auto& [name, outcome] : outcomes) {
-    bus::Data object{.type = 'a', .contents = "{ss}"};
-    const auto add = [&object](const char* key, const std::string& value) {
-      object.items.push_back(
-          {.type = 'e', .items = {{.type = 's', .text = key}, {.type = 's', .text = value}}});
-    };
-    add("name", name);
-    add("result", outcome);
-    list.items.push_back(std::move(object));
-  }
-  fmt::print("{}\n", to_json(list));
-}
-
 Result<bus::MessageRef> kill_one(Session& session, const std::string& name, int signal) {
   if (names_process(name)) {
     PIDWARD_TRY(const std::string path, find_process(session, name));
@@ -75,27 +64,52 @@ Result<bus::MessageRef> kill_one(Session& session, const std::string& name, int 
       "KillUnit", [&](bus::Writer& out) { out.s(name).s(session.options().kill_whom).i(signal); });
 }
 
-/// Names as typed: processes stay, units are made whole.
-std::vector<std::string> units_and_processes(Session& session, int& status) {
-  std::vector<std::string> out;
-  std::vector<std::string> units;
+/// A name as typed, made whole, or why it cannot be.
+struct Named {
+  std::string text;
+  Status is_good;
+};
+
+/// Processes stay as they are, units are made whole, patterns become the loaded units that match.
+std::vector<Named> units_and_processes(Session& session, int& status) {
+  std::vector<Named> out;
   for (const std::string& name : session.options().names) {
-    (names_process(name) ? out : units).push_back(name);
+    if (names_process(name)) {
+      out.push_back({name, {}});
+    } else if (name.find_first_of("*?[") != std::string::npos) {
+      for (std::string& unit : session.unit_names({name}, status)) {
+        out.push_back({std::move(unit), {}});
+      }
+    } else if (const auto unit = unit::UnitName::mangle(name)) {
+      out.push_back({unit->str(), {}});
+    } else {
+      out.push_back({name, unit.error()});
+    }
   }
-  for (std::string& unit : session.unit_names(units, status)) out.push_back(std::move(unit));
   return out;
 }
 
-/// Until the unit is down. The words of its end; the exit code is in `status`.
-Result<std::string> wait_for_unit(Session& session, const std::string& unit, int& status) {
+/// How something that was waited for ended: in words, for programs, and as an exit code.
+struct End {
+  std::string words;
+  json facts;
+  int exit = kSuccess;
+};
+
+/// Until the unit is down.
+Result<End> wait_for_unit(Session& session, const std::string& unit) {
+  bool went = false;
   for (;;) {
-    PIDWARD_TRY(const bus::Properties all,
-                session.client().properties(bus::unit_path(unit), bus::kUnitInterface));
+    auto read = session.client().properties(bus::unit_path(unit), bus::kUnitInterface);
+    if (!read && read.error().code() == Errc::not_found && !std::exchange(went, true)) {
+      continue;  // forgotten while it was looked at; asked again it is what there is now
+    }
+    PIDWARD_TRY(const bus::Properties all, std::move(read));
     const std::string& state = all.text("ActiveState");
     const bool has_job = !all.data("Job").items.empty() && all.data("Job").items[0].number != 0;
     if (!has_job && (state == "inactive" || state == "failed")) {
-      status = state == "failed" ? kFailure : kSuccess;
-      return state;
+      const int exit = state == "failed" ? kFailure : kSuccess;
+      return End{state, {{"result", state}, {"exit", exit}}, exit};
     }
     // PropertiesChanged of the unit wakes us.
     PIDWARD_TRY(const bool came, session.client().process(kWake));
@@ -103,15 +117,19 @@ Result<std::string> wait_for_unit(Session& session, const std::string& unit, int
   }
 }
 
-Result<std::string> wait_for_process(Session& session, const std::string& name, int& status) {
+Result<End> wait_for_process(Session& session, const std::string& name) {
   PIDWARD_TRY(const std::string path, find_process(session, name));
   PIDWARD_TRY(const bus::MessageRef answer,
               session.client().call(path, bus::kProcessInterface, "Wait", {}, UINT64_MAX));
   bus::Reader in(answer.get());
   const auto code = static_cast<std::uint64_t>(in.i());
   const int number = in.i();
-  status = exit_code_of_process(code, number);
-  return code == 0 ? std::string("ended, and nobody knows how") : exit_text(code, number);
+  End end;
+  end.exit = exit_code_of_process(code, number);
+  end.words = code == 0 ? std::string("ended, and nobody knows how") : exit_text(code, number);
+  end.facts = {{"result", "ended"}, {"process", bus::parse_object_path(path).process.number()}};
+  add_process_end(end.facts, code, number);
+  return end;
 }
 
 }  // namespace
@@ -131,7 +149,13 @@ Result<std::string> find_process(Session& session, const std::string& text) {
         session.client().manager("GetProcess", [&](bus::Writer& out) { out.t(name->inode); }));
     return bus::Reader(answer.get()).o();
   }
-  PIDWARD_TRY(std::string path, path_by_pid(session, *name->pid));
+  auto by_pid = path_by_pid(session, *name->pid);
+  if (!by_pid && by_pid.error().code() == Errc::no_such_process) {
+    return Error(Errc::no_such_process, fmt::format("there is no process {}, with inode {} or any "
+                                                    "other",
+                                                    *name->pid, name->inode));
+  }
+  PIDWARD_TRY(std::string path, std::move(by_pid));
   const bus::ObjectName found = bus::parse_object_path(path);
   if (found.process.number() == name->inode) return path;
   return Error(Errc::process_mismatch,
@@ -149,71 +173,75 @@ int exit_code_of_process(std::uint64_t code, int status) {
 int run_kill(Session& session) {
   const auto signal = unit::signal_from_text(session.options().signal);
   if (!signal) {
-    complain(fmt::format("there is no signal '{}'; see signal(7) for their names",
-                         session.options().signal));
-    return kFailure;
+    return session.fail(fmt::format("there is no signal '{}'; see signal(7) for their names",
+                                    session.options().signal));
+  }
+  if (session.options().names.empty()) {
+    return session.fail("kill takes units or processes (INODE or PID:INODE)");
   }
   int status = kSuccess;
-  std::vector<std::pair<std::string, std::string>> outcomes;
-  for (const std::string& name : units_and_processes(session, status)) {
-    const auto answer = kill_one(session, name, *signal);
+  json outcomes = json::array();
+  for (const auto& [name, is_good] : units_and_processes(session, status)) {
+    const auto answer = is_good ? kill_one(session, name, *signal) : is_good.error();
     if (!answer) status = report(answer.error());
-    outcomes.emplace_back(name, answer ? "signalled" : answer.error().message());
+    outcomes.push_back(answer ? json{{"name", name}, {"result", "signalled"}, {"signal", *signal}}
+                              : failed_outcome(name, answer.error()));
   }
-  if (session.options().json) print_outcomes(outcomes);
+  if (session.options().json) say_json(outcomes);
   return status;
 }
 
 int run_wait(Session& session) {
-  int status = kSuccess;
-  std::vector<std::pair<std::string, std::string>> outcomes;
-  const std::vector<std::string> names = units_and_processes(session, status);
-  if (names.empty()) {
-    complain("wait takes units or processes (INODE or PID:INODE)");
-    return kFailure;
+  if (session.options().names.empty()) {
+    return session.fail("wait takes units or processes (INODE or PID:INODE)");
   }
+  int status = kSuccess;
+  json outcomes = json::array();
   const Status watching = session.client().subscribe([](sd_bus_message*) {});
-  if (!watching) return report(watching.error());
-  for (const std::string& name : names) {
-    int code = kSuccess;
-    const auto ended = names_process(name) ? wait_for_process(session, name, code)
-                                           : wait_for_unit(session, name, code);
-    if (!ended) {
-      status = report(ended.error());
-      outcomes.emplace_back(name, ended.error().message());
+  if (!watching) return session.fail(watching.error());
+  for (const auto& [name, is_good] : units_and_processes(session, status)) {
+    auto end = !is_good              ? Result<End>(is_good.error())
+               : names_process(name) ? wait_for_process(session, name)
+                                     : wait_for_unit(session, name);
+    if (!end) {
+      status = report(end.error());
+      outcomes.push_back(failed_outcome(name, end.error()));
       continue;
     }
-    if (code != kSuccess) status = code;
-    outcomes.emplace_back(name, *ended);
-    if (!session.options().json && !session.options().quiet) fmt::print("{}: {}\n", name, *ended);
+    if (end->exit != kSuccess) status = end->exit;
+    end->facts["name"] = name;
+    outcomes.push_back(std::move(end->facts));
+    if (!session.options().json && !session.options().quiet) {
+      fmt::print("{}: {}\n", name, end->words);
+    }
   }
-  if (session.options().json) print_outcomes(outcomes);
+  if (session.options().json) say_json(outcomes);
   return status;
 }
 
 int run_bind(Session& session) {
   const std::vector<std::string>& names = session.options().names;
   if (names.size() != 2) {
-    complain("bind takes a unit and a process: pidwardctl bind UNIT PID[:INODE]");
-    return kFailure;
+    return session.fail("bind takes a unit and a process: pidwardctl bind UNIT PID[:INODE]");
   }
   const auto unit = unit::UnitName::mangle(names[0]);
-  if (!unit) return report(unit.error());
+  if (!unit) return session.fail(unit.error());
   const bool is_pid = names[1].find(':') == std::string::npos;
   const auto pid = number_of(names[1]);
-  if (is_pid && !pid) {
-    complain(fmt::format("'{}' is not PID or PID:INODE", names[1]));
-    return kFailure;
-  }
+  if (is_pid && !pid) return session.fail(fmt::format("'{}' is not PID or PID:INODE", names[1]));
   const auto path = is_pid ? path_by_pid(session, *pid) : find_process(session, names[1]);
-  if (!path) return report(path.error());
+  if (!path) return session.fail(path.error());
   const auto got = session.client().call(*path, bus::kProcessInterface, "GetPidfd");
-  if (!got) return report(got.error());
+  if (!got) return session.fail(got.error());
   const sys::Fd pidfd = bus::Reader(got->get()).h();
   const auto answer = session.client().manager(
       "BindToProcess", [&](bus::Writer& out) { out.s(unit->str()).h(pidfd.get()); });
-  if (!answer) return report(answer.error());
-  if (session.options().json) print_outcomes({{unit->str(), "bound"}});
+  if (!answer) return session.fail(answer.error());
+  if (session.options().json) {
+    say_json({{"unit", unit->str()},
+              {"process", bus::parse_object_path(*path).process.number()},
+              {"result", "bound"}});
+  }
   return kSuccess;
 }
 

@@ -63,8 +63,9 @@ void print_trees(Session& session, const std::vector<const bus::Data*>& rows) {
 int run_ps(Session& session) {
   int status = kSuccess;
   const std::vector<std::string> names = session.unit_names(status);
-  if (names.empty() && !session.options().names.empty())
-    return status == kSuccess ? kFailure : status;
+  if (names.empty() && !session.options().names.empty()) {
+    return session.fail("none of these names a unit");
+  }
   const auto answer =
       ask(session, "ListProcesses", status, [&](bus::Writer& out) { out.as(names); });
   if (!answer) return status;

@@ -5,12 +5,14 @@
 #include <cstring>
 
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 #include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "bus/object_path.hpp"
 #include "ctl/job_waiter.hpp"
+#include "ctl/outcome.hpp"
 #include "ctl/verbs.hpp"
 #include "unit/name.hpp"
 
@@ -91,17 +93,28 @@ void write_request(bus::Writer& out, const Options& options, const Command& comm
   out.close().open_array("(sa(sv))").close();
 }
 
+/// With --json, what became of the unit: where the command does not write, which with --pipe has
+/// our standard output to itself.
+void tell(const Options& options, const nlohmann::json& outcome) {
+  if (!options.json) return;
+  if (options.pipe) {
+    fmt::print(stderr, "{}\n", outcome.dump());
+  } else {
+    say_json(outcome);
+  }
+}
+
 /// Until the unit has ended; the exit code of its command, as far as it had one.
 int wait_for_end(Session& session, const std::string& unit) {
   for (;;) {
     const auto all = session.client().properties(bus::unit_path(unit));
-    if (!all) return report(all.error());
+    if (!all) return session.fail(all.error());
     const std::string& state = all->text("ActiveState");
     const bool has_job = !all->data("Job").items.empty() && all->data("Job").items[0].number != 0;
     if (has_job || (state != "inactive" && state != "failed")) {
       // PropertiesChanged of the unit wakes us.
       const auto came = session.client().process(kWake);
-      if (!came) return report(came.error());
+      if (!came) return session.fail(came.error());
       continue;
     }
     const std::uint64_t code = all->number("ExecMainCode");
@@ -110,8 +123,17 @@ int wait_for_end(Session& session, const std::string& unit) {
       fmt::print(stderr, "Finished with result: {}\n", all->text("Result"));
       if (code != 0) fmt::print(stderr, "Main process: {}\n", exit_text(code, status));
     }
-    if (code != 0 && status != 0) return exit_code_of_process(code, status);
-    return all->text("Result") == "success" ? kSuccess : kFailure;
+    const bool ended_well = all->text("Result") == "success";
+    const int exit = code != 0 && status != 0 ? exit_code_of_process(code, status)
+                     : ended_well             ? kSuccess
+                                              : kFailure;
+    nlohmann::json told;
+    add_process_end(told, code, status);
+    told["unit"] = unit;
+    told["result"] = all->text("Result");
+    told["exit"] = exit;
+    tell(session.options(), told);
+    return exit;
   }
 }
 
@@ -120,40 +142,42 @@ int wait_for_end(Session& session, const std::string& unit) {
 int run_run(Session& session) {
   const Options& options = session.options();
   if (options.names.empty()) {
-    complain("run needs a command: pidwardctl run [OPTIONS] -- COMMAND [ARGUMENTS]");
-    return kFailure;
+    return session.fail("run needs a command: pidwardctl run [OPTIONS] -- COMMAND [ARGUMENTS]");
   }
   Command command;
   auto name = unit_name(options);
-  if (!name) return report(name.error());
+  if (!name) return session.fail(name.error());
   command.unit = *std::move(name);
   auto program = program_path(options.names[0]);
-  if (!program) return report(program.error());
+  if (!program) return session.fail(program.error());
   command.program = *std::move(program);
   auto settings = parse_assignments(options.properties);
-  if (!settings) return kFailure;
+  if (!settings) return session.fail(settings.error());
   command.settings = *std::move(settings);
 
   const bool stays = options.wait || options.pipe || options.hold;
   JobWaiter waiter(session);
-  if (const Status watching = waiter.watch(); !watching) return report(watching.error());
+  if (const Status watching = waiter.watch(); !watching) {
+    return session.fail(watching.error());
+  }
   const char* method = options.hold ? "HoldTransientUnit" : "StartTransientUnit";
   const auto answer = session.client().manager(
       method, [&](bus::Writer& out) { write_request(out, options, command); });
-  if (!answer) return report(answer.error());
+  if (!answer) return session.fail(answer.error());
   bus::Reader in(answer->get());
   const std::string job = in.o();
   // Held for as long as we live, and no longer.
   const sys::Fd lease = options.hold ? in.h() : sys::Fd();
-  if (options.json) {
-    fmt::print("{{\"unit\": \"{}\"}}\n", command.unit);
-  } else if (!options.quiet) {
-    fmt::print(stderr, "Running as unit: {}\n", command.unit);
+  if (!options.quiet) fmt::print(stderr, "Running as unit: {}\n", command.unit);
+  if (options.no_block && !options.hold) {
+    tell(options, {{"unit", command.unit}, {"result", "queued"}});
+    return kSuccess;
   }
-  if (options.no_block && !options.hold) return kSuccess;
   if (stays) return wait_for_end(session, command.unit);
   waiter.add(job, command.unit);
-  return waiter.wait("start");
+  const int started = waiter.wait("start");
+  tell(options, {{"unit", command.unit}, {"result", started == kSuccess ? "started" : "failed"}});
+  return started;
 }
 
 }  // namespace pidward::ctl

@@ -7,9 +7,11 @@
 #include <ctime>
 
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "ctl/outcome.hpp"
 #include "unit/name.hpp"
 
 namespace pidward::ctl {
@@ -49,7 +51,7 @@ bus::Client& Session::client() {
   if (!client_) {
     auto connected = bus::Client::connect(options_.place);
     if (!connected) {
-      complain(connected.error().to_string());
+      static_cast<void>(fail(connected.error()));
       throw Stop{kFailure};
     }
     client_ = std::make_unique<bus::Client>(*std::move(connected));
@@ -110,6 +112,15 @@ std::vector<std::string> Session::unit_names(const std::vector<std::string>& typ
     out.push_back(name->str());
   }
   return out;
+}
+
+int Session::fail(const Error& error) const {
+  if (options_.json) say_json(error_json(error));
+  return report(error);
+}
+
+int Session::fail(const std::string& sentence) const {
+  return fail(Error(Errc::invalid_argument, sentence));
 }
 
 void complain(const std::string& sentence) {

@@ -31,6 +31,11 @@ class Session {
   std::vector<std::string> unit_names(int& status) { return unit_names(options_.names, status); }
   std::vector<std::string> unit_names(const std::vector<std::string>& typed_names, int& status);
 
+  /// The verb comes to nothing: report(), and with --json an object that says it to programs.
+  int fail(const Error& error) const;
+  /// The same for what the command line lacks.
+  int fail(const std::string& sentence) const;
+
  private:
   Options options_;
   std::unique_ptr<bus::Client> client_;

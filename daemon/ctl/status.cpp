@@ -183,6 +183,22 @@ std::string name_of_pid(Session& session, const std::string& text) {
   return id ? id->text : std::string();
 }
 
+/// The unit of PID:INODE, if the two belong together.
+std::string name_of_process(Session& session, const std::string& text) {
+  const auto path = find_process(session, text);
+  if (!path) {
+    report(path.error());
+    return {};
+  }
+  const auto unit = session.client().property(*path, bus::kProcessInterface, "Unit");
+  if (!unit) {
+    report(unit.error());
+    return {};
+  }
+  if (unit->items[0].text.empty()) complain(fmt::format("process {} is in no unit", text));
+  return unit->items[0].text;
+}
+
 }  // namespace
 
 int run_status(Session& session) {
@@ -194,11 +210,13 @@ int run_status(Session& session) {
   for (const std::string& text : session.options().names) {
     const bool is_pid =
         text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos;
-    if (!is_pid) {
+    const bool has_inode = text.find(':') != std::string::npos && names_process(text);
+    if (!is_pid && !has_inode) {
       numbers_out.names.push_back(text);
       continue;
     }
-    const std::string name = name_of_pid(session, text);
+    const std::string name =
+        has_inode ? name_of_process(session, text) : name_of_pid(session, text);
     if (name.empty()) return kUnknown;
     names.push_back(name);
   }

@@ -66,8 +66,8 @@ std::optional<bus::Data> ask(Session& session, const char* method, int& status,
 /// Rows as JSON objects with these keys; nullptr leaves a column out.
 void print_rows(const std::vector<const char*>& keys, const std::vector<const bus::Data*>& rows);
 void legend(const Session& session, std::size_t count, const char* noun);
-/// "Directive=Value" as a pair. Nothing, and said so, where there is no "=".
-std::optional<std::vector<std::pair<std::string, std::string>>> parse_assignments(
+/// "Directive=Value" as a pair each. invalid_argument where there is no "=".
+Result<std::vector<std::pair<std::string, std::string>>> parse_assignments(
     const std::vector<std::string>& texts);
 
 /// Starts, stops … `names` and waits, as run_jobs() does; for --now.

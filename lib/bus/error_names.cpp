@@ -52,6 +52,7 @@ Errc error_code(std::string_view name) {
   for (const auto& [code, known] : kNames) {
     if (known == name) return code;
   }
+  if (name == "org.freedesktop.DBus.Error.UnknownObject") return Errc::not_found;
   return Errc::failed;
 }
 

@@ -222,6 +222,8 @@ struct Expectation {
   std::optional<std::string> cgroup;
   /// Must be a descendant of ours, by /proc. For running without groups.
   bool descendant_of_us = false;
+  /// Must not be an ancestor of ours: its whole tree is to be acted on.
+  bool not_above_us = false;
 };
 
 /// A number from outside (PIDFile=, MAINPID=, an old client) into a handle: opened first, then

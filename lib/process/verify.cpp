@@ -29,6 +29,25 @@ Result<bool> descends_from_us(const sys::Pidfd& process) {
   return false;
 }
 
+// Whether the chain of our own parents leads to it. A parent's number is the process's if it is so
+// while our side of the link stays and the process is there.
+Result<bool> is_above_us(const sys::Pidfd& process) {
+  PIDWARD_TRY(sys::Pidfd current, sys::Pidfd::self());
+  constexpr int kDeepest = 4096;
+  for (int depth = 0; depth < kDeepest; ++depth) {
+    PIDWARD_TRY(const sys::ProcStat stat, sys::stat_of(current));
+    if (stat.ppid <= 1) return false;
+    auto parent = sys::Pidfd::open(stat.ppid);
+    const auto number = process.pid();
+    PIDWARD_TRY(const sys::ProcStat again, sys::stat_of(current));
+    if (again.ppid != stat.ppid) continue;
+    if (number && *number == stat.ppid) return process.exists();
+    if (!parent) return std::move(parent).error();
+    current = *std::move(parent);
+  }
+  return false;
+}
+
 Status check_cgroup(const sys::Pidfd& process, const std::string& expected) {
   PIDWARD_TRY(const std::string found, sys::cgroup_path_of(process));
   if (sys::cgroup_is_within(found, expected)) return {};
@@ -51,6 +70,12 @@ Status verify(const sys::Pidfd& process, const Expectation& expected) {
     PIDWARD_TRY(const bool ours, descends_from_us(process));
     if (!ours) {
       return Error(Errc::process_mismatch, "The process does not descend from pidward");
+    }
+  }
+  if (expected.not_above_us) {
+    PIDWARD_TRY(const bool above, is_above_us(process));
+    if (above) {
+      return Error(Errc::process_mismatch, "pidward itself is in the tree of the process");
     }
   }
   PIDWARD_TRY(const bool ended_since, process.has_ended());

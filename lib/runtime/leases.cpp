@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "runtime/clock.hpp"
+#include "sys/descriptor_reserve.hpp"
 #include "sys/proc.hpp"
 
 namespace pidward::runtime {
@@ -38,8 +39,9 @@ Result<bool> is_kernel_thread(const sys::Pidfd& process) {
 
 }  // namespace
 
-Status may_act_on(const sys::Pidfd& process) {
-  PIDWARD_CHECK(process::verify(process, {}));
+Status may_act_on(const sys::Pidfd& process, Extent extent) {
+  PIDWARD_CHECK(process::verify(
+      process, {.cgroup = {}, .descendant_of_us = false, .not_above_us = extent == Extent::tree}));
   PIDWARD_TRY(const bool kernel_thread, is_kernel_thread(process));
   if (kernel_thread) {
     return Error(Errc::not_supported, "The process is a kernel thread, which no signal reaches");
@@ -85,6 +87,9 @@ Result<sys::Fd> Leases::keep(process::Lease::Pair pair, LeaseInfo& info, bool st
   info.id = process::LeaseId(next_++);
   info.since = now();
   const process::ProcessHandle process = pair.lease.process();
+  // Both ends are ours until the client has its own.
+  PIDWARD_CHECK(sys::check_reserve(pair.lease.watch_fd(), sys::DescriptorUse::client));
+  PIDWARD_CHECK(sys::check_reserve(pair.client_end.get(), sys::DescriptorUse::client));
   std::string name = keeper_.new_descriptor_name(kLeaseKind);
   const int fd = pair.lease.watch_fd();
   PIDWARD_CHECK(watch(std::move(pair.lease), info, name));
@@ -109,7 +114,8 @@ Result<ProcessLease> Leases::on_process(const process::ProcessHandle& process,
       (last_close.signal < 1 || last_close.signal > SIGRTMAX)) {
     return Error(Errc::invalid_argument, fmt::format("{} is not a signal", last_close.signal));
   }
-  PIDWARD_CHECK(may_act_on(process->pidfd()));
+  const bool whole = last_close.action == process::LastClose::Action::kill_tree;
+  PIDWARD_CHECK(may_act_on(process->pidfd(), whole ? Extent::tree : Extent::process));
   PIDWARD_CHECK(tracker_.observe(process));
   PIDWARD_TRY(process::Lease::Pair pair, process::Lease::on_process(process));
   LeaseInfo info;

@@ -114,7 +114,9 @@ class Leases final : private DescriptorHandler {
 
 /// Whether a process may be leased, signalled on a client's behalf or bound to: no_such_process for
 /// one that has ended or is outside our pid namespace, process_mismatch for pidward itself and
-/// PID 1, not_supported for a kernel thread, which no signal reaches.
-Status may_act_on(const sys::Pidfd& process);
+/// PID 1, not_supported for a kernel thread, which no signal reaches. With its whole tree it may
+/// not be acted on if pidward is in that: process_mismatch.
+enum class Extent : std::uint8_t { process, tree };
+Status may_act_on(const sys::Pidfd& process, Extent extent = Extent::process);
 
 }  // namespace pidward::runtime

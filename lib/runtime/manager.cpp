@@ -245,9 +245,16 @@ Status Manager::Impl::open() {
       },
       [this](UnitId unit, ProcessId process) { process_ended(unit, process); });
   table.set_newcomer([this](ProcessId process) {
-    if (!observers.empty()) observers.process_added(table.find(process));
+    if (observers.empty()) return;
+    observers.process_added(table.find(process));
+    tell_soon();
   });
-  table.set_tree_killer([this](const process::ProcessState& state) { kill_tree_of(state); });
+  table.set_tree_killer([this](const process::ProcessState& state) {
+    const Status killed = kill_tree_of(state);
+    if (killed) return;
+    log(LogLevel::warning, fmt::format("Cannot kill the tree of process {}: {}", state.pid(),
+                                       killed.error().to_string()));
+  });
   leases.set_released([this](UnitId unit, bool started) { last_lease_ended(unit, started); });
   bindings.set_ended([this](UnitId unit, const process::ProcessState& process) {
     bound_process_ended(unit, process.pid());

@@ -178,8 +178,9 @@ class Manager {
   [[nodiscard]] Result<sys::Fd> pidfd_for_client(const process::ProcessHandle& process) const;
   /// Signals one process. Errors as may_act_on(); no such signal.
   Status signal_process(const process::ProcessHandle& process, int signal);
-  /// Signals it and its descendants, each by pidfd; SIGKILL leaves none behind. Returns how many.
-  Result<std::size_t> signal_tree(const process::ProcessHandle& process, int signal);
+  /// Signals it and its descendants, each by pidfd; SIGKILL leaves none behind. Errors
+  /// also: pidward itself is below the process, no descriptors are left.
+  Status signal_tree(const process::ProcessHandle& process, int signal);
   /// Calls back on the loop, later, once the process has ended and its status is known or never
   /// will be. Dropping the ticket cancels.
   [[nodiscard]] WaitTicket wait_for_end(const process::ProcessHandle& process,

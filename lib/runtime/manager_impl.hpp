@@ -56,6 +56,8 @@ struct Manager::Impl final : EventSink {
   void post(engine::Event event) override;
   void drain() override;
   void run(engine::Effects& effects, const engine::Event* event = nullptr);
+  /// The observers are told of processes although nothing happens to a unit.
+  void tell_soon();
   void turn_ended();
   /// Calls the engine and carries out what follows.
   template <typename Call>
@@ -86,7 +88,7 @@ struct Manager::Impl final : EventSink {
   void update_reference(UnitId unit);
   void process_ended(UnitId unit, ProcessId process);
   /// LastClose::kill_tree: a main process stands for its unit.
-  void kill_tree_of(const process::ProcessState& state);
+  Status kill_tree_of(const process::ProcessState& state);
 
   // manager_transient.cpp
   void collect_now();
@@ -103,6 +105,7 @@ struct Manager::Impl final : EventSink {
   bool is_older_than_lost(const unit::UnitName& name, const sys::Pidfd& process);
   Result<process::ProcessHandle> adopt_labelled(const sys::Pidfd& member, UnitId unit);
   process::ProcessHandle find_spawned(const engine::Spawn& effect);
+  void end_what_was_to_die();
   // recovery_descriptors.cpp
   Status recover_logs(const StateEntries& entries);
   void recover_descriptors(const StateEntries& entries);
@@ -175,6 +178,7 @@ struct Manager::Impl final : EventSink {
   std::unordered_map<UnitId, std::deque<std::string>> complaints_of;
   LoopTimer collection;
   bool collection_armed = false;
+  bool telling_soon = false;  ///< see tell_soon()
   bool collect_soon = false;  ///< a transient unit went down: it goes without delay
   std::thread::id loop_thread = std::this_thread::get_id();
 };

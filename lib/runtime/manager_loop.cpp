@@ -186,6 +186,14 @@ void Manager::Impl::drain() {
   turn_ended();
 }
 
+void Manager::Impl::tell_soon() {
+  if (std::exchange(telling_soon, true)) return;
+  boost::asio::post(io, [this] {
+    telling_soon = false;
+    observers.flush();
+  });
+}
+
 void Manager::Impl::turn_ended() {
   // Before anybody is told.
   keeper.flush();

@@ -9,6 +9,7 @@
 #include "process/process_name.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/manager_impl.hpp"
+#include "sys/descriptor_reserve.hpp"
 #include "sys/proc.hpp"
 
 namespace pidward::runtime {
@@ -102,6 +103,7 @@ Result<process::ProcessHandle> Manager::find_process(ProcessId process) {
 Result<process::ProcessHandle> Manager::open_process(sys::Fd pidfd) {
   Impl& impl = *impl_;
   PIDWARD_TRY(sys::Pidfd process, sys::Pidfd::from_untrusted(std::move(pidfd)));
+  PIDWARD_CHECK(sys::check_reserve(process.get(), sys::DescriptorUse::client));
   const auto unit = impl.tree.unit_of(process);
   PIDWARD_TRY(process::ProcessHandle handle, impl.table.open(std::move(process)));
   if (unit && !handle->unit()) {
@@ -173,10 +175,11 @@ Status Manager::signal_process(const process::ProcessHandle& process, int signal
   return process.send_signal(signal);
 }
 
-Result<std::size_t> Manager::signal_tree(const process::ProcessHandle& process, int signal) {
+Status Manager::signal_tree(const process::ProcessHandle& process, int signal) {
   Impl& impl = *impl_;
   PIDWARD_CHECK(check_signal(signal));
-  PIDWARD_CHECK(may_act_on(process->pidfd()));
+  PIDWARD_CHECK(may_act_on(process->pidfd(), Extent::tree));
+  if (signal == SIGKILL) return impl.kill_tree_of(*process);
   const engine::UnitStatus status = impl.engine.status(process->unit());
   std::vector<sys::Pidfd> tree;
   if (status.service != nullptr && status.service->main == process->id()) {
@@ -184,17 +187,14 @@ Result<std::size_t> Manager::signal_tree(const process::ProcessHandle& process, 
   } else {
     PIDWARD_TRY(tree, sys::descendants_of(process->pidfd(), impl.features));
   }
-  if (signal == SIGKILL) {
-    impl.kill_tree_of(*process);
-    return std::max<std::size_t>(tree.size(), 1);
-  }
-  std::size_t reached = process.send_signal(signal) ? 1 : 0;
+  PIDWARD_CHECK(process.send_signal(signal));
   for (const sys::Pidfd& member : tree) {
     const auto known = impl.table.find(member);
     if (known && *known == process) continue;
-    if (member.send_signal(signal)) ++reached;
+    // One that is gone meanwhile needs none.
+    static_cast<void>(member.send_signal(signal));
   }
-  return reached;
+  return {};
 }
 
 WaitTicket Manager::wait_for_end(const process::ProcessHandle& process,
@@ -294,20 +294,22 @@ void Manager::Impl::process_ended(UnitId unit, ProcessId process) {
   waits.ended(process);
   exit_kills.ended(process);
   if (!observers.empty()) {
-    if (auto handle = table.find(process)) observers.process_exited(std::move(handle));
+    if (auto handle = table.find(process)) {
+      observers.process_exited(std::move(handle));
+      tell_soon();
+    }
   }
 }
 
-void Manager::Impl::kill_tree_of(const process::ProcessState& state) {
+Status Manager::Impl::kill_tree_of(const process::ProcessState& state) {
   const engine::UnitStatus status = engine.status(state.unit());
   if (status.service != nullptr && status.service->main == state.id()) {
     tree.kill({state.unit(), engine::KillWhom::all, SIGKILL});
-    return;
+    return {};
   }
   const auto killed = sys::kill_tree(state.pidfd(), features);
-  if (killed || killed.error().code() == Errc::no_such_process) return;
-  log(LogLevel::warning, fmt::format("Cannot kill the tree of process {}: {}", state.pid(),
-                                     killed.error().to_string()));
+  if (killed || killed.error().code() == Errc::no_such_process) return {};
+  return killed.error();
 }
 
 void Manager::Impl::update_reference(UnitId unit) {
@@ -354,11 +356,13 @@ Result<sys::Fd> Manager::pidfd_for_client(const process::ProcessHandle& process)
   const sys::Pidfd& own = process->pidfd();
   if (!process->is_autokilled()) {
     PIDWARD_TRY(sys::Pidfd copy, own.duplicate());
+    PIDWARD_CHECK(sys::check_reserve(copy.get(), sys::DescriptorUse::client));
     return std::move(copy).release();
   }
   // A copy of the descriptor that keeps it alive would keep it alive beyond us.
   PIDWARD_TRY(const pid_t pid, own.pid());
   PIDWARD_TRY(sys::Pidfd other, sys::Pidfd::open(pid));
+  PIDWARD_CHECK(sys::check_reserve(other.get(), sys::DescriptorUse::client));
   PIDWARD_TRY(const bool exists, own.exists());
   if (!exists) return Error(Errc::no_such_process, "The process is gone");
   return std::move(other).release();

@@ -2,6 +2,7 @@
 // follows from the difference.
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 
 #include <boost/asio/post.hpp>
 #include <fmt/core.h>
@@ -92,6 +93,7 @@ Status Manager::Impl::recover(const StateEntries& entries, bool whole) {
   leases.end_lost();
   for (const auto& [unit, pid] : unbound) bound_process_ended(unit, pid);
   listeners.tell_connections();
+  if (!kept.is_same_process()) end_what_was_to_die();
   // What came back and belongs to nobody any more.
   for (const std::string& name : kept.left()) kept.drop(name);
   if (records.empty()) return {};
@@ -311,6 +313,21 @@ void Manager::Impl::restore_units(const std::vector<engine::UnitRecord>& records
   run(effects);
   recovering = false;
   recovered_spawns.clear();
+}
+
+/// Processes of KillOnManagerExit= that got out of it: the signal that tells a child of its
+/// parent's death can be taken back.
+void Manager::Impl::end_what_was_to_die() {
+  for (const UnitId unit : engine.units()) {
+    const auto spec = engine.spec(unit);
+    if (!spec || spec->name.type() != unit::UnitType::service ||
+        !spec->settings.boolean(unit::Directive::KillOnManagerExit) || !tracker.has_living(unit)) {
+      continue;
+    }
+    log_about(LogLevel::notice, *spec, "outlived-manager",
+              "Outlived the last pidward, which it is not to do: it is killed");
+    tree.kill({unit, engine::KillWhom::all, SIGKILL});
+  }
 }
 
 bool Manager::Impl::answer_recovered(const engine::Spawn& effect) {

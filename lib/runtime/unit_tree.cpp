@@ -116,7 +116,10 @@ void UnitTree::kill(const engine::KillProcesses& effect) {
     } else if (!groups_.is_available()) {
       adopt_orphans({});
       for (const process::ProcessHandle& handle : tracker_.living(effect.unit)) {
-        static_cast<void>(sys::kill_tree(handle->pidfd(), core_.features));
+        const auto killed = sys::kill_tree(handle->pidfd(), core_.features);
+        if (killed || killed.error().code() == Errc::no_such_process) continue;
+        log(LogLevel::warning, fmt::format("Cannot kill the tree of process {}: {}", handle->pid(),
+                                           killed.error().to_string()));
       }
     }
   }

@@ -291,13 +291,21 @@ Status CgroupDir::kill_each() const {
   std::unordered_set<std::uint64_t> signalled;
   Status result;
   for (int pass = 0; pass < kPasses; ++pass) {
-    auto members = processes();
-    if (!members) {
-      result = std::move(members).error();
+    auto numbers = pids(true);
+    if (!numbers) {
+      result = std::move(numbers).error();
       break;
     }
     bool found_new = false;
-    for (const Pidfd& member : *members) {
+    for (const pid_t number : *numbers) {
+      // One at a time: there may be more members than descriptors.
+      auto opened = Pidfd::open(number);
+      if (!opened && opened.error().code() == Errc::limit_exceeded) {
+        result = std::move(opened).error();
+      }
+      if (!opened) continue;  // ended since it was listed
+      const Pidfd& member = *opened;
+      if (auto inside = contains(member); !inside || !*inside) continue;
       // Start time and number together name a process well enough to tell "seen" from "new" within
       // one call.
       auto stat = stat_of(member);

@@ -41,6 +41,10 @@ Error gone() {
   return {Errc::no_such_process, "The process is gone"};
 }
 
+Error outside() {
+  return {Errc::no_such_process, "The process is outside our pid namespace"};
+}
+
 // Whether fd is the pidfd of a single thread. Such a pidfd cannot be waited for as a process; the
 // kernel says so where it can, and a thread's number differs from its process's.
 Result<bool> is_thread(int fd, pid_t pid) {
@@ -97,6 +101,7 @@ Result<Pidfd> Pidfd::from_untrusted(Fd fd) {
   if (!fd) return Error(Errc::invalid_argument, "There is no descriptor where a pidfd should be");
   PIDWARD_TRY(const std::optional<pid_t> pid, number_in_fdinfo(fd.get()));
   if (!pid) return Error(Errc::invalid_argument, "The descriptor is not a pidfd");
+  if (*pid == 0) return outside();
   PIDWARD_TRY(const bool thread, is_thread(fd.get(), *pid));
   if (thread) {
     return Error(Errc::invalid_argument, "The pidfd names a thread, not a process");
@@ -210,9 +215,7 @@ Result<bool> Pidfd::is_pidfs() const {
 Result<pid_t> Pidfd::pid() const {
   PIDWARD_TRY(const std::optional<pid_t> pid, number_in_fdinfo(get()));
   if (!pid) return Error(Errc::invalid_argument, "The descriptor is not a pidfd");
-  if (*pid == 0) {
-    return Error(Errc::no_such_process, "The process is outside our pid namespace");
-  }
+  if (*pid == 0) return outside();
   if (*pid < 0) return gone();
   return *pid;
 }

@@ -43,7 +43,8 @@ class Pidfd {
   /// Takes a descriptor the kernel just made as a pidfd (clone3, SCM_PIDFD); unchecked.
   explicit Pidfd(Fd fd) : fd_(std::move(fd)) {}
   /// Takes a descriptor that came from somebody else. Anything but the pidfd of a process is
-  /// refused: other files, and pidfds of threads (invalid_argument).
+  /// refused: other files, and pidfds of threads (invalid_argument), and processes outside our pid
+  /// namespace (no_such_process).
   static Result<Pidfd> from_untrusted(Fd fd);
   /// Turns a number into a pidfd: the only place that does. Whether it is the process that was
   /// meant is for the caller to check afterwards (process::open_pid_verified). no_such_process, and

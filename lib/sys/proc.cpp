@@ -5,7 +5,7 @@
 #include <charconv>
 #include <csignal>
 #include <functional>
-#include <unordered_set>
+#include <unordered_map>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -72,6 +72,11 @@ std::vector<std::string_view> status_words(std::string_view status, std::string_
   return split_at_spaces(status.substr(at, status.find('\n', at) - at));
 }
 
+// An answer that is missing for want of descriptors says nothing about a process.
+bool is_for_want_of_descriptors(const Error& error) {
+  return error.code() == Errc::limit_exceeded;
+}
+
 // Numbers of processes that may be children of `parent`: hints, to be checked one by one.
 Result<std::vector<pid_t>> child_numbers(pid_t parent, bool by_children_files) {
   std::vector<pid_t> found;
@@ -80,6 +85,7 @@ Result<std::vector<pid_t>> child_numbers(pid_t parent, bool by_children_files) {
     PIDWARD_TRY(const std::vector<DirectoryEntry> threads, list_directory(tasks));
     for (const DirectoryEntry& thread : threads) {
       auto text = read_file(fmt::format("{}/{}/children", tasks, thread.name));
+      if (!text && is_for_want_of_descriptors(text.error())) return std::move(text).error();
       if (!text) continue;  // that thread ended
       for (const std::string_view word : split_at_spaces(*text)) {
         if (const auto number = parse_number<pid_t>(word)) found.push_back(*number);
@@ -92,11 +98,122 @@ Result<std::vector<pid_t>> child_numbers(pid_t parent, bool by_children_files) {
     const auto number = parse_number<pid_t>(entry.name);
     if (!number) continue;
     auto line = read_file(fmt::format("/proc/{}/stat", *number));
+    if (!line && is_for_want_of_descriptors(line.error())) return std::move(line).error();
     if (!line) continue;  // that process ended
     if (auto stat = parse_stat(*line); stat && stat->ppid == parent) found.push_back(*number);
   }
   return found;
 }
+
+// A tree that is being killed without a cgroup. A stopped process forks no more, so the set of
+// those found grows only until all of it is stopped; then all are killed.
+class TreeKill {
+ public:
+  explicit TreeKill(const KernelFeatures& features)
+      : features_(features), self_(static_cast<pid_t>(call(SYS_getpid))) {}
+
+  Result<std::size_t> run(Pidfd root) {
+    const auto number = root.pid();
+    const bool is_self = number && *number == self_;
+    PIDWARD_CHECK(add(std::move(root)));
+    for (int pass = 0; pass < kPasses; ++pass) {
+      const auto grew = look_for_more();
+      if (!grew) {
+        // Held all at once they are more than there are descriptors for.
+        found_.resize(1);
+        Status below = kill_below(found_[0], kDeepest);
+        kill_found(is_self);
+        if (!below) return std::move(below).error();
+        return killed_;
+      }
+      if (!*grew) break;
+    }
+    kill_found(is_self);
+    return killed_;
+  }
+
+ private:
+  // The bound is for a tree whose members may not be stopped by us.
+  static constexpr int kPasses = 64;
+  static constexpr int kDeepest = 256;
+
+  // False for one that was found before. Those that are held and unreaped keep their numbers.
+  Result<bool> add(Pidfd process) {
+    const auto number = process.pid();
+    if (!number && is_for_want_of_descriptors(number.error())) return number.error();
+    if (!number) return false;
+    const auto known = by_number_.find(*number);
+    if (known != by_number_.end() && found_[known->second].exists().value_or(false)) return false;
+    if (*number != self_) static_cast<void>(process.send_signal(SIGSTOP));
+    by_number_[*number] = found_.size();
+    found_.push_back(std::move(process));
+    return true;
+  }
+
+  // One look at everybody's children; whether anybody was new. Errors: too few descriptors.
+  Result<bool> look_for_more() {
+    bool grew = false;
+    for (std::size_t i = 0; i < found_.size(); ++i) {
+      auto children = children_of(found_[i], features_);
+      if (!children) {
+        if (is_for_want_of_descriptors(children.error())) return std::move(children).error();
+        continue;  // it ended meanwhile
+      }
+      for (Pidfd& child : *children) {
+        const auto number = child.pid();
+        if (!number && is_for_want_of_descriptors(number.error())) return number.error();
+        if (!number || *number == self_) continue;  // and nobody whom we look after
+        PIDWARD_TRY(const bool is_new, add(std::move(child)));
+        grew = is_new || grew;
+      }
+    }
+    return grew;
+  }
+
+  void kill_found(bool but_the_first) {
+    for (std::size_t i = but_the_first ? 1 : 0; i < found_.size(); ++i) {
+      killed_ += found_[i].send_signal(SIGKILL).has_value() ? 1 : 0;
+    }
+  }
+
+  // With one descriptor for each level: what is below goes first, since nobody finds the orphans of
+  // a dead process.
+  Status kill_below(const Pidfd& parent, int levels) {
+    if (levels == 0) return Error(Errc::limit_exceeded, "The tree of processes is too deep");
+    Status worst;
+    for (int pass = 0; pass < kPasses; ++pass) {
+      const auto number = parent.pid();
+      if (!number && is_for_want_of_descriptors(number.error())) return number.error();
+      if (!number) break;
+      PIDWARD_TRY(const std::vector<pid_t> numbers,
+                  child_numbers(*number, features_.has(Feature::proc_children)));
+      bool met = false;
+      for (const pid_t each : numbers) {
+        if (each == self_) continue;
+        auto child = Pidfd::open(each);
+        if (!child) {
+          if (is_for_want_of_descriptors(child.error())) return std::move(child).error();
+          continue;
+        }
+        const auto stat = stat_of(*child);
+        if (!stat && is_for_want_of_descriptors(stat.error())) return stat.error();
+        if (!stat || stat->ppid != *number || child->has_ended().value_or(true)) continue;
+        met = true;
+        static_cast<void>(child->send_signal(SIGSTOP));
+        if (Status below = kill_below(*child, levels - 1); !below) worst = std::move(below);
+        killed_ += child->send_signal(SIGKILL).has_value() ? 1 : 0;
+      }
+      if (!met) break;
+    }
+    return worst;
+  }
+
+  const KernelFeatures& features_;
+  pid_t self_;
+  std::vector<Pidfd> found_;
+  std::unordered_map<pid_t, std::size_t> by_number_;
+  std::size_t killed_ = 0;
+};
 
 }  // namespace
 
@@ -203,12 +320,12 @@ Result<std::vector<Pidfd>> children_of(const Pidfd& process, const KernelFeature
   for (const pid_t number : numbers) {
     auto child = Pidfd::open(number);
     if (!child) {
-      if (child.error().code() == Errc::limit_exceeded) return std::move(child).error();
+      if (is_for_want_of_descriptors(child.error())) return std::move(child).error();
       continue;
     }
-    if (auto stat = stat_of(*child); stat && stat->ppid == parent) {
-      children.push_back(*std::move(child));
-    }
+    auto stat = stat_of(*child);
+    if (!stat && is_for_want_of_descriptors(stat.error())) return std::move(stat).error();
+    if (stat && stat->ppid == parent) children.push_back(*std::move(child));
   }
   PIDWARD_TRY(const bool exists, process.exists());
   if (!exists) return gone();
@@ -220,7 +337,7 @@ Result<std::vector<Pidfd>> descendants_of(const Pidfd& process, const KernelFeat
   for (std::size_t i = 0; i < found.size(); ++i) {
     auto more = children_of(found[i], features);
     if (!more) {
-      if (more.error().code() == Errc::limit_exceeded) return std::move(more).error();
+      if (is_for_want_of_descriptors(more.error())) return std::move(more).error();
       continue;  // it ended between the listing and now
     }
     for (Pidfd& child : *more) found.push_back(std::move(child));
@@ -229,33 +346,8 @@ Result<std::vector<Pidfd>> descendants_of(const Pidfd& process, const KernelFeat
 }
 
 Result<std::size_t> kill_tree(const Pidfd& process, const KernelFeatures& features) {
-  // A stopped process forks no more, so the set grows only until all of it is stopped. The bound is
-  // for a tree whose members may not be stopped by us.
-  constexpr int kPasses = 64;
-  std::vector<Pidfd> tree;
-  std::unordered_set<pid_t> known;
-  if (auto self = Pidfd::self()) {
-    if (auto number = self->pid()) known.insert(*number);
-  }
-  const auto add = [&](Pidfd found) {
-    const auto number = found.pid();
-    if (!number || !known.insert(*number).second) return false;
-    [[maybe_unused]] const Status stopped = found.send_signal(SIGSTOP);
-    tree.push_back(std::move(found));
-    return true;
-  };
   PIDWARD_TRY(Pidfd root, process.duplicate());
-  add(std::move(root));
-  bool grew = true;
-  for (int pass = 0; grew && pass < kPasses; ++pass) {
-    grew = false;
-    auto found = descendants_of(process, features);
-    if (!found) break;  // the root was reaped, or no descriptors are left: what is known is killed
-    for (Pidfd& descendant : *found) grew = add(std::move(descendant)) || grew;
-  }
-  std::size_t killed = 0;
-  for (const Pidfd& member : tree) killed += member.send_signal(SIGKILL).has_value() ? 1 : 0;
-  return killed;
+  return TreeKill(features).run(std::move(root));
 }
 
 Result<std::string> boot_id() {

@@ -62,8 +62,10 @@ Result<std::vector<Pidfd>> children_of(const Pidfd& process, const KernelFeature
 /// way: it belongs to the nearest subreaper.
 Result<std::vector<Pidfd>> descendants_of(const Pidfd& process, const KernelFeatures& features);
 /// Kills a process and its descendants without a cgroup: stops each one found until no new one
-/// appears, then kills them all. Never waits. Returns how many were signalled; one that is gone
-/// already counts for none. We ourselves are never among them.
+/// appears, then kills them all; where there are too few descriptors for that, one after the other,
+/// children first. Never waits. Returns how many were signalled; one that is gone already counts
+/// for none. We ourselves are never among them, nor are our children where we are below the
+/// process. limit_exceeded: not even for that are there descriptors, and some may be left.
 Result<std::size_t> kill_tree(const Pidfd& process, const KernelFeatures& features);
 
 /// As it was before the kernel wrote it into mountinfo or swaps, with space, tab, newline and

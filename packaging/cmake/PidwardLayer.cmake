@@ -48,6 +48,18 @@ function(pidward_test name)
     PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${name}")
 endfunction()
 
+# pidward_tiers(NAME FILTER pattern)
+# Some cases of a test program again under each kernel tier, with control groups: one ctest entry for each feature that
+# is switched off.
+function(pidward_tiers name filter)
+  foreach(off pidfs pidfd-info pidfd-exit-info pidfs-handles pidfs-xattrs cgroup-kill cgroup proc-children)
+    add_test(NAME "tiers.${name}.without-${off}"
+      COMMAND test_${name} "--gtest_filter=${filter}" --gtest_brief=1)
+    set_tests_properties("tiers.${name}.without-${off}" PROPERTIES TIMEOUT 120 LABELS "tiers"
+      ENVIRONMENT "PIDWARD_DISABLE_FEATURES=${off};PIDWARD_TEST_GROUPS=1")
+  endforeach()
+endfunction()
+
 # What every test includes, parsed once.
 if(PIDWARD_TESTS AND PIDWARD_FAST_BUILD)
   file(WRITE "${PROJECT_BINARY_DIR}/generated/test_pch.cpp" "")

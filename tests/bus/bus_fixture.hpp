@@ -7,6 +7,7 @@
 
 #include "bus/object_path.hpp"
 #include "support/daemon_fixture.hpp"
+#include "sys/directory.hpp"
 
 namespace pidward::test {
 
@@ -36,6 +37,24 @@ class BusFixture : public DaemonFixture {
     if (answer) return Errc::failed;
     EXPECT_FALSE(answer.error().message().empty());
     return answer.error().code();
+  }
+  /// How many descriptors the daemon has open.
+  std::size_t descriptors() {
+    const auto entries = sys::list_directory("/proc/" + std::to_string(daemon().pid()) + "/fd");
+    EXPECT_TRUE(entries) << entries.error().to_string();
+    return entries ? entries->size() : 0;
+  }
+  /// Whether the daemon has that many again once it has seen what was closed and ended: asks it
+  /// other things meanwhile, so that it has turns.
+  bool comes_back_to(Client& client, std::size_t wanted) {
+    const auto deadline = std::chrono::steady_clock::now() + patience();
+    std::size_t now = descriptors();
+    while (now != wanted && std::chrono::steady_clock::now() < deadline) {
+      ask(client, "GetKernelFeatures");
+      now = descriptors();
+    }
+    EXPECT_EQ(now, wanted);
+    return now == wanted;
   }
   /// The D-Bus name of the error that a call without arguments gets.
   static std::string error_name_of(Client& client, const char* path, const char* interface,

@@ -1,5 +1,6 @@
 // Clients that behave badly: one that never reads, one that floods, one that asks for more than it
 // may. Each costs itself something, and nobody else.
+#include <csignal>
 #include <cstring>
 
 #include <fcntl.h>
@@ -73,12 +74,14 @@ class HostileClients : public BusFixture {
 TEST_F(HostileClients, OneThatNeverReadsIsDisconnectedAndNobodyElseSuffers) {
   unit("web.service", kSleeper);
   start();
-  const sys::Fd silent = raw_connection();
+  Client client = this->client();
+  ask(client, "GetKernelFeatures");
+  const std::size_t before = descriptors();
+  sys::Fd silent = raw_connection();
   // Little room in the socket, so that what is not read waits in the daemon.
   const int little = 4096;
   ::setsockopt(silent.get(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
   ASSERT_TRUE(sys::write_all(silent.get(), call_bytes("Subscribe", 1, false)));
-  Client client = this->client();
   // Every reload sends signals about every unit to all private connections.
   bool closed = false;
   for (int round = 0; round < 40000 && !closed; ++round) {
@@ -88,15 +91,54 @@ TEST_F(HostileClients, OneThatNeverReadsIsDisconnectedAndNobodyElseSuffers) {
   }
   EXPECT_TRUE(closed);
   EXPECT_FALSE(ask(client, "ListUnits").items.empty());
+  EXPECT_TRUE(comes_back_to(client, before));
+}
+
+TEST_F(HostileClients, OneThatNeverReadsDoesNotFillTheDaemonWithDescriptors) {
+  DaemonOptions options;
+  options.arguments = {"--bus", "off", "--no-cgroup"};
+  options.descriptors = 128;
+  ASSERT_TRUE(all().start(options));
+  Client client = this->client();
+  auto program = Program::start({.arguments = {"/bin/sleep", "infinity"}});
+  ASSERT_TRUE(program);
+  ask(client, "GetKernelFeatures");
+  const std::size_t before = descriptors();
+  {
+    // Each answer has a descriptor in it, and waits in the daemon for as long as nobody reads.
+    Client silent = this->client();
+    const std::string path =
+        ask(silent, "OpenProcess", [&](Writer& out) { out.h(program->pidfd().get()); }).text;
+    constexpr int kCalls = 2000;
+    bool is_open = true;
+    for (int i = 0; i < kCalls && is_open; ++i) {
+      sd_bus_message* raw = nullptr;
+      ASSERT_GE(sd_bus_message_new_method_call(silent.get(), &raw, bus::kBusName, path.c_str(),
+                                               bus::kProcessInterface, "GetPidfd"),
+                0);
+      const auto call = bus::MessageRef::adopt(raw);
+      is_open = sd_bus_send(silent.get(), raw, nullptr) >= 0;
+      // Somebody else is served meanwhile, descriptors and all.
+      if (i % 50 != 0) continue;
+      const auto other = this->client().manager("ListUnits");
+      EXPECT_TRUE(other) << other.error().to_string();
+    }
+  }
+  EXPECT_TRUE(comes_back_to(client, before));
+  EXPECT_FALSE(*program->pidfd().has_ended());
+  EXPECT_TRUE(program->signal(SIGKILL));
+  program->wait();
 }
 
 TEST_F(HostileClients, OneThatFloodsIsServedInTurn) {
   start();
-  const sys::Fd flood = raw_connection();
+  Client client = this->client();
+  ask(client, "GetKernelFeatures");
+  const std::size_t before = descriptors();
+  sys::Fd flood = raw_connection();
   ::fcntl(flood.get(), F_SETFL, O_NONBLOCK);
   std::string burst;
   for (std::uint32_t i = 1; i <= 20000; ++i) burst += call_bytes("ListUnits", i, true);
-  Client client = this->client();
   std::size_t sent = 0;
   int answers = 0;
   while (sent < burst.size()) {
@@ -112,17 +154,22 @@ TEST_F(HostileClients, OneThatFloodsIsServedInTurn) {
     ++answers;
   }
   EXPECT_GT(answers, 1);
+  flood.reset();
+  EXPECT_TRUE(comes_back_to(client, before));
 }
 
 TEST_F(HostileClients, GarbageEndsItsOwnConnection) {
   start();
+  Client client = this->client();
+  ask(client, "GetKernelFeatures");
+  const std::size_t before = descriptors();
   const sys::Fd socket = raw_connection();
   std::string message = call_bytes("ListUnits", 1, false);
   message[0] = 'x';
   ASSERT_TRUE(sys::write_all(socket.get(), message));
   EXPECT_TRUE(is_closed(socket.get()));
-  Client client = this->client();
   EXPECT_FALSE(ask(client, "ListUnits").items.empty());
+  EXPECT_TRUE(comes_back_to(client, before));
 }
 
 TEST_F(HostileClients, TooManyWaitsAreRefused) {

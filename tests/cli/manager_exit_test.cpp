@@ -1,10 +1,14 @@
 // KillOnManagerExit=: the real daemon, killed.
 #include <csignal>
 
+#include <nlohmann/json.hpp>
+
 #include "support/daemon_fixture.hpp"
 
 namespace pidward::test {
 namespace {
+
+using nlohmann::json;
 
 class ManagerExitTest : public DaemonFixture, public ::testing::WithParamInterface<const char*> {
  protected:
@@ -36,7 +40,59 @@ class ManagerExitTest : public DaemonFixture, public ::testing::WithParamInterfa
     return ended && !*ended;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Groups, ManagerExitTest, ::testing::Values("cgroup", "no-cgroup"));
+INSTANTIATE_TEST_SUITE_P(Groups, ManagerExitTest, ::testing::Values("cgroup", "no-cgroup"),
+                         [](const auto& groups) {
+                           return groups.param == std::string("cgroup") ? "With" : "Without";
+                         });
+
+TEST_P(ManagerExitTest, ShowSaysByWhatMeans) {
+  const std::string service = "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/bin/true\n";
+  unit("stays.service", service);
+  unit("dies.service", service + "KillOnManagerExit=yes\n");
+  unit("alone.service", service + "PrivatePIDs=yes\n");
+  start(options());
+  const bool grouped = options().empty() && has_feature("cgroup");
+  std::string manager_exit = has_feature("autokill") ? "autokill" : "parent-death-signal";
+  if (grouped) manager_exit += "+cgroup";
+  const std::string in_group = has_feature("cgroup-kill") ? "cgroup.kill" : "cgroup-freeze";
+  const std::string tree = grouped ? in_group : "descendants";
+  const auto means = [this](const char* name) {
+    return ctl({"show", "-p", "TreeMeans,ManagerExitMeans", name}).out;
+  };
+  const auto both = [](const std::string& held, const std::string& ended) {
+    return "TreeMeans=" + held + "\nManagerExitMeans=" + ended + "\n";
+  };
+  EXPECT_EQ(means("stays"), both(tree, "survive"));
+  EXPECT_EQ(means("dies"), both(tree, manager_exit));
+  EXPECT_EQ(means("alone"), both(grouped ? in_group : "pid-namespace", "survive"));
+  EXPECT_EQ(
+      json::parse(ctl({"features", "--json", "dies"}).out),
+      json::array({{{"unit", "dies.service"}, {"tree", tree}, {"manager_exit", manager_exit}}}));
+}
+
+TEST_P(ManagerExitTest, WhereTheKernelDoesItNoProgramGetsOutOfIt) {
+  unit("evades.service",
+       "[Unit]\nDefaultDependencies=no\n[Service]\nType=exec\nKillOnManagerExit=yes\n"
+       "ExecStart=/usr/bin/setpriv --pdeathsig clear /bin/sh -c 'echo $$$$ > " +
+           directory.path("number") + "; exec sleep 1000'\n");
+  start(options());
+  const bool by_kernel = has_feature("autokill");
+  ASSERT_EQ(ctl({"start", "evades"}).code, 0);
+  const sys::Pidfd evades = process_in("number");
+  EXPECT_EQ(*evades.pid(), *main_of("evades").pid());
+  ASSERT_TRUE(daemon().signal(SIGKILL));
+  EXPECT_TRUE(daemon().wait());
+  if (by_kernel) {
+    EXPECT_TRUE(ends(evades));
+    return;
+  }
+  // It took back that it wants the signal, as the directive's page says it can.
+  EXPECT_TRUE(lives(evades));
+  stop();
+  start(options());
+  EXPECT_TRUE(ends(evades)) << "the next pidward ends what it finds";
+  static_cast<void>(evades.send_signal(SIGKILL));
+}
 
 TEST_P(ManagerExitTest, AServiceDiesWithTheDaemonOrSurvivesItAsItsUnitSays) {
   unit("dies.service",
@@ -63,8 +119,7 @@ TEST_P(ManagerExitTest, AServiceDiesWithTheDaemonOrSurvivesItAsItsUnitSays) {
   stop();
 
   start(options());
-  if (std::string(GetParam()) == "cgroup" &&
-      ctl({"features"}).out.find("cgroup-kill") != std::string::npos) {
+  if (options().empty() && has_feature("cgroup")) {
     EXPECT_TRUE(ends(helper)) << "what the main process left is ended by the next pidward";
   }
   EXPECT_TRUE(lives(stays));

@@ -29,6 +29,14 @@ class ProcessVerbs : public DaemonFixture {
     return Program::start(call);
   }
   json processes(const std::string& name) { return json::parse(ctl({"ps", "--json", name}).out); }
+  /// What pidward calls a process, for as long as the client is there: its inode, or where the
+  /// kernel has none a number of pidward's own.
+  static std::uint64_t id_of(bus::Client& client, const sys::Pidfd& process) {
+    const auto answer =
+        client.manager("OpenProcess", [&](bus::Writer& out) { out.h(process.get()); });
+    EXPECT_TRUE(answer) << answer.error().to_string();
+    return answer ? bus::parse_object_path(bus::Reader(answer->get()).o()).process.number() : 0;
+  }
   /// Waits until the unit has reached a state, by its signals.
   void await_state(const std::string& name, const std::string& wanted) {
     bus::Client client = this->client();
@@ -120,28 +128,137 @@ TEST_F(ProcessVerbs, AHeldCommandDiesWithItsHolderHoweverThatEnds) {
   EXPECT_EQ(json::parse(ctl({"leases", "--json"}).out), json::array());
 }
 
-TEST_F(ProcessVerbs, TellsPrograms) {
+TEST_F(ProcessVerbs, TellsProgramsWhatItHolds) {
   const json held =
       json::parse(ctl({"hold", "--json", "web", "--", "/bin/sh", "-c", "exit 5"}).out);
-  EXPECT_EQ(held, (json{{"unit", "web.service"}, {"exit", 5}}));
+  EXPECT_EQ(held, (json{{"unit", "web.service"}, {"code", "exited"}, {"status", 5}, {"exit", 5}}));
   await_state("web.service", "inactive");
+  const CtlResult killed = ctl({"hold", "--json", "web", "--", "/bin/sh", "-c", "kill -9 $$"});
+  EXPECT_EQ(killed.code, 137);
+  EXPECT_EQ(json::parse(killed.out),
+            (json{{"unit", "web.service"}, {"code", "killed"}, {"status", 9}, {"exit", 137}}));
+  unit("bad.service", "[Service]\nType=exec\nExecStart=/no/such/program\n");
+  const CtlResult bad = ctl({"hold", "--json", "bad", "--", "/bin/true"});
+  EXPECT_EQ(bad.code, 1);
+  EXPECT_EQ(json::parse(bad.out)["result"], "failed") << bad.err;
+  EXPECT_EQ(json::parse(ctl({"leases", "--json"}).out), json::array());
+}
+
+TEST_F(ProcessVerbs, TellsProgramsWhatItRan) {
   const CtlResult ran = ctl({"run", "--json", "--unit", "told", "--", "/bin/sleep", "infinity"});
-  EXPECT_EQ(json::parse(ran.out), (json{{"unit", "told.service"}})) << ran.err;
+  EXPECT_EQ(json::parse(ran.out), (json{{"unit", "told.service"}, {"result", "started"}}))
+      << ran.err;
   const json tree = json::parse(ctl({"ps", "--tree", "--json", "told"}).out);
   ASSERT_EQ(tree.size(), 1U);
   EXPECT_EQ(tree[0]["unit"], "told.service");
   EXPECT_EQ(tree[0]["role"], "main");
   EXPECT_EQ(tree[0]["parent"], daemon().pid());
+  const json queued = json::parse(
+      ctl({"run", "--no-block", "--json", "--unit", "queued", "--collect", "/bin/true"}).out);
+  EXPECT_EQ(queued, (json{{"unit", "queued.service"}, {"result", "queued"}}));
+  const CtlResult seven = ctl({"run", "--wait", "--json", "--unit", "seven", "--collect", "--",
+                               "/bin/sh", "-c", "echo said; exit 7"});
+  EXPECT_EQ(seven.code, 7) << seven.err;
+  EXPECT_EQ(json::parse(seven.out), (json{{"unit", "seven.service"},
+                                          {"result", "exit-code"},
+                                          {"code", "exited"},
+                                          {"status", 7},
+                                          {"exit", 7}}));
+  const json killed = json::parse(
+      ctl({"run", "--wait", "--json", "--collect", "--", "/bin/sh", "-c", "kill -9 $$"}).out);
+  EXPECT_EQ(killed["result"], "signal");
+  EXPECT_EQ(killed["code"], "killed");
+  EXPECT_EQ(killed["exit"], 137);
+  const json held = json::parse(ctl({"run", "--hold", "--json", "--", "/bin/true"}).out);
+  EXPECT_EQ(held["exit"], 0);
+  // Standard output is the command's own where it was given away.
+  const CtlResult piped = ctl({"run", "-q", "--pipe", "--json", "--collect", "/bin/echo", "hello"});
+  EXPECT_EQ(piped.out, "hello\n");
+  EXPECT_EQ(json::parse(piped.err)["exit"], 0) << piped.err;
+}
+
+TEST_F(ProcessVerbs, TellsProgramsWhatEnded) {
+  ctl({"run", "--unit", "told", "--", "/bin/sleep", "infinity"});
   auto other = Program::start({.arguments = {"/bin/sleep", "infinity"}});
   ASSERT_TRUE(other);
+  // Kept for us, so that it can be asked about before and after its end.
+  bus::Client client = this->client();
+  const std::uint64_t inode = id_of(client, other->pidfd());
   const CtlResult bound = ctl({"bind", "--json", "told", std::to_string(other->pid())});
-  EXPECT_EQ(json::parse(bound.out), json::array({{{"name", "told.service"}, {"result", "bound"}}}))
+  EXPECT_EQ(json::parse(bound.out),
+            (json{{"unit", "told.service"}, {"process", inode}, {"result", "bound"}}))
       << bound.err;
+  auto waiting = ctl_in_background({"wait", "--json", std::to_string(inode), "told"});
+  ASSERT_TRUE(waiting);
   EXPECT_TRUE(other->signal(SIGKILL));
   other->wait();
-  await_state("told.service", "inactive");
-  const json waited = json::parse(ctl({"wait", "--json", "web"}).out);
-  EXPECT_EQ(waited, json::array({{{"name", "web.service"}, {"result", "inactive"}}}));
+  const auto ended = waiting->wait();
+  ASSERT_TRUE(ended);
+  // How a process ended that is not pidward's child, the kernel has to tell.
+  const bool told_how = has_feature("pidfd-exit-info");
+  EXPECT_EQ(ended->code, told_how ? 128 + SIGKILL : 1);
+  const json told = json::parse(directory.read("background.out"));
+  ASSERT_EQ(told.size(), 2U) << told;
+  EXPECT_EQ(told[0], (json{{"name", std::to_string(inode)},
+                           {"process", inode},
+                           {"result", "ended"},
+                           {"code", told_how ? "killed" : "unknown"},
+                           {"status", told_how ? SIGKILL : 0},
+                           {"exit", told_how ? 128 + SIGKILL : 1}}));
+  EXPECT_EQ(told[1], (json{{"name", "told.service"}, {"result", "inactive"}, {"exit", 0}}));
+}
+
+TEST_F(ProcessVerbs, TellsProgramsWhatWentWrong) {
+  ctl({"start", "web"});
+  const std::string too_long(300, 'x');
+  const struct {
+    std::vector<std::string> arguments;
+    const char* kind;
+  } cases[] = {
+      {{"bind", "--json", "web", "4294967296"}, "invalid-argument"},
+      {{"bind", "--json", "web"}, "invalid-argument"},
+      {{"bind", "--json", "web", "nonsense"}, "invalid-argument"},
+      {{"bind", "--json", "web", "1"}, "process-mismatch"},
+      {{"hold", "--json", "missing", "--", "/bin/true"}, "no-such-unit"},
+      {{"hold", "--json", "web"}, "invalid-argument"},
+      {{"kill", "--json", "-s", "NOSUCH", "web"}, "invalid-argument"},
+      {{"kill", "--json"}, "invalid-argument"},
+      {{"wait", "--json"}, "invalid-argument"},
+      {{"ps", "--json", "absent"}, "no-such-unit"},
+      {{"ps", "--json", too_long}, "invalid-argument"},
+      {{"run", "--json"}, "invalid-argument"},
+      {{"run", "--json", "-p", "nonsense", "--", "/bin/true"}, "invalid-argument"},
+      {{"run", "--json", "-p", "Restrat=always", "--", "/bin/true"}, "invalid-argument"},
+      {{"set-property", "--json", "web"}, "invalid-argument"},
+      {{"set-property", "--json", "web", "nonsense"}, "invalid-argument"},
+      {{"set-property", "--json", "web", "ExecStart=/bin/true"}, "invalid-argument"},
+      {{"set-property", "--json", "missing", "Description=x"}, "no-such-unit"},
+  };
+  for (const auto& [arguments, kind] : cases) {
+    const CtlResult failed = ctl(arguments);
+    const std::string what = ::testing::PrintToString(arguments) + " says " + failed.out;
+    EXPECT_NE(failed.code, 0) << what;
+    ASSERT_TRUE(json::accept(failed.out)) << what;
+    const json told = json::parse(failed.out);
+    ASSERT_TRUE(told.is_object()) << what;
+    EXPECT_EQ(told["kind"], kind) << what;
+    EXPECT_FALSE(told["error"].get<std::string>().empty()) << what;
+    EXPECT_NE(failed.err.find("pidwardctl: "), std::string::npos) << what << failed.err;
+  }
+  // What can be done of a list is done, and the rest has its reason.
+  for (const char* verb : {"kill", "wait"}) {
+    const CtlResult some = ctl({verb, "--json", "web", "1:18446744073709551615", too_long});
+    const json told = json::parse(some.out);
+    ASSERT_EQ(told.size(), 3U) << some.out;
+    EXPECT_NE(told[0]["result"], "failed");
+    EXPECT_EQ(told[1]["result"], "failed");
+    EXPECT_EQ(told[1]["kind"], "process-mismatch");
+    EXPECT_EQ(told[2]["kind"], "invalid-argument");
+    EXPECT_EQ(some.code, 1);
+  }
+  stop();
+  const CtlResult nobody = ctl({"ps", "--json"});
+  EXPECT_FALSE(json::parse(nobody.out)["error"].get<std::string>().empty()) << nobody.out;
 }
 
 TEST_F(ProcessVerbs, HoldsAUnitForAsLongAsACommandRuns) {
@@ -172,12 +289,37 @@ TEST_F(ProcessVerbs, KillsByInodeAndByBothNumbers) {
   EXPECT_EQ(ctl({"is-active", "web"}).out, "active\n");
   const CtlResult killed = ctl({"kill", "--json", pid + ":" + inode});
   EXPECT_EQ(killed.code, 0) << killed.err;
-  EXPECT_EQ(json::parse(killed.out)[0]["result"], "signalled");
+  EXPECT_EQ(
+      json::parse(killed.out),
+      json::array({{{"name", pid + ":" + inode}, {"result", "signalled"}, {"signal", SIGTERM}}}));
   await_state("web.service", "inactive");
   EXPECT_EQ(ctl({"kill", inode}).code, 1);
   ctl({"start", "web"});
   EXPECT_EQ(ctl({"kill", "web"}).code, 0);
   await_state("web.service", "inactive");
+}
+
+TEST_F(ProcessVerbs, TwoNumbersAreRefusedTogetherWhereverAProcessIsNamed) {
+  ctl({"start", "web"});
+  const json first = processes("web")[0];
+  const std::string inode = std::to_string(first["process"].get<std::uint64_t>());
+  const std::string pid = std::to_string(first["pid"].get<int>());
+  const std::string other = std::to_string(first["process"].get<std::uint64_t>() + 1);
+  EXPECT_NE(ctl({"status", pid + ":" + inode}).out.find("web.service"), std::string::npos);
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"kill"},
+                                                {"kill", "--tree"},
+                                                {"wait"},
+                                                {"bind", "web"},
+                                                {"status"}}) {
+    std::vector<std::string> arguments = words;
+    arguments.push_back(pid + ":" + other);
+    const CtlResult refused = ctl(arguments);
+    EXPECT_NE(refused.code, 0) << words[0];
+    for (const std::string& number : {pid, inode, other}) {
+      EXPECT_NE(refused.err.find(number), std::string::npos) << words[0] << ": " << refused.err;
+    }
+  }
+  EXPECT_EQ(ctl({"is-active", "web"}).out, "active\n");
 }
 
 TEST_F(ProcessVerbs, WaitsForProcessesAndUnits) {
@@ -200,7 +342,8 @@ TEST_F(ProcessVerbs, BindsAUnitToAProcess) {
   auto other = Program::start({.arguments = {"/bin/sleep", "infinity"}});
   ASSERT_TRUE(other);
   const std::string pid = std::to_string(*other->pidfd().pid());
-  const std::string inode = std::to_string(*other->pidfd().inode());
+  bus::Client client = this->client();
+  const std::string inode = std::to_string(id_of(client, other->pidfd()));
   EXPECT_EQ(ctl({"bind", "web", pid + ":1"}).code, 1);
   const CtlResult bound = ctl({"bind", "web", pid + ":" + inode});
   EXPECT_EQ(bound.code, 0) << bound.err;
@@ -227,6 +370,14 @@ TEST_F(ProcessVerbs, ChangesASettingWhileTheUnitIsLoaded) {
   ctl({"start", "web"});
   const CtlResult changed = ctl({"set-property", "web", "Description=Changed now"});
   EXPECT_EQ(changed.code, 0) << changed.err;
+  EXPECT_EQ(changed.out, "");
+  const json told = json::parse(
+      ctl({"set-property", "--runtime", "--json", "web", "Description=Changed now"}).out);
+  EXPECT_EQ(told, (json{{"unit", "web.service"},
+                        {"result", "changed"},
+                        {"until", "next-boot"},
+                        {"settings", {{{"directive", "Description"}, {"value", "Changed now"}}}},
+                        {"warnings", json::array()}}));
   EXPECT_EQ(ctl({"show", "-p", "Description", "--value", "web"}).out, "Changed now\n");
   EXPECT_EQ(ctl({"set-property", "web", "ExecStart=/bin/true"}).code, 1);
   EXPECT_EQ(ctl({"set-property", "web"}).code, 1);

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <string>
 
@@ -265,6 +266,24 @@ struct Mode {
   bool groups;
 };
 
+/// A directory in memory for as long as this lives: what is written there in a round is not what is
+/// tried here.
+class MemoryBehind {
+ public:
+  explicit MemoryBehind(std::string path) : path_(std::move(path)) {
+    EXPECT_EQ(::mount("tmpfs", path_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"), 0);
+    for (const char* name : {"units", "run"}) {
+      std::filesystem::create_directory(path_ + "/" + name);
+    }
+  }
+  ~MemoryBehind() { ::umount2(path_.c_str(), MNT_DETACH); }
+  MemoryBehind(const MemoryBehind&) = delete;
+  MemoryBehind& operator=(const MemoryBehind&) = delete;
+
+ private:
+  std::string path_;
+};
+
 int play_init(Tally& tally, const Mode& mode) {
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
       ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
@@ -272,9 +291,11 @@ int play_init(Tally& tally, const Mode& mode) {
   }
   const bool scarce = limit_numbers();
   Daemon daemon;
+  const MemoryBehind memory(daemon.directory.path());
   const std::string child = REUSE_CHILD_PROGRAM;
   const std::string common =
-      "[Unit]\nDefaultDependencies=no\nStartLimitIntervalSec=0\n[Service]\nGuessMainPID=no\n";
+      "[Unit]\nDefaultDependencies=no\nStartLimitIntervalSec=0\n[Service]\nGuessMainPID=no\n"
+      "StandardOutput=null\n";
   const auto pid_file = [&](const char* name) {
     return "Type=forking\nPIDFile=" + daemon.directory.path(name) + "\n";
   };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,9 @@ class DaemonFixture : public ::testing::Test {
   /// Writes a unit file; the daemon sees it at its start or after a reload.
   void unit(const std::string& name, const std::string& text) { daemon_.unit(name, text); }
 
-  /// Starts the daemon and waits until it can be reached; a failure ends the test.
-  void start(const std::vector<std::string>& options = {"--no-cgroup"}) {
+  /// Starts the daemon and waits until it can be reached; a failure ends the test. Without control
+  /// groups, which most tests have no need of, unless a kernel tier is tried.
+  void start(const std::vector<std::string>& options = usual_options()) {
     DaemonOptions call{.environment = daemon_environment};
     if (std::find(options.begin(), options.end(), "--bus") == options.end()) {
       call.arguments = {"--bus", "off"};
@@ -43,8 +45,25 @@ class DaemonFixture : public ::testing::Test {
     return daemon_.ctl(arguments, uid, std::move(environment));
   }
   [[nodiscard]] Daemon& all() { return daemon_; }
+  /// Whether the daemon uses this kernel feature.
+  bool has_feature(const std::string& name) {
+    const auto answer = client().manager("GetKernelFeatures");
+    EXPECT_TRUE(answer) << answer.error().to_string();
+    if (!answer) return false;
+    bus::Reader in(answer->get());
+    for (const bus::Data& row : bus::read_data(in).items) {
+      if (row.items[0].text == name) return row.items[1].text == "available";
+    }
+    ADD_FAILURE() << "there is no feature " << name;
+    return false;
+  }
 
  private:
+  static std::vector<std::string> usual_options() {
+    if (std::getenv("PIDWARD_TEST_GROUPS") != nullptr) return {};
+    return {"--no-cgroup"};
+  }
+
   Daemon daemon_;
 
  public:

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -145,6 +146,57 @@ TEST_P(ProcTierTest, KillsATreeThatKeepsForking) {
   test::wait_for_end(root.pidfd());
   const auto left = descendants_of(root.pidfd(), features_);
   EXPECT_TRUE(!left || left->empty());
+}
+
+TEST_P(ProcTierTest, KillsATreeThatItHasTooFewDescriptorsFor) {
+  constexpr std::size_t kBranches = 40;
+  const auto ready = make_pipe();
+  ASSERT_TRUE(ready);
+  // Branches of two, so that there is somebody below whoever is killed.
+  const LiveChild root([&] {
+    for (std::size_t made = 0; made < kBranches; ++made) {
+      if (raw_syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0) != 0) continue;
+      raw_syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0);
+      if (!write_all(ready->write_end.get(), "!")) return 1;
+      break;
+    }
+    for (;;) raw_syscall(SYS_ppoll, nullptr, 0, nullptr, nullptr, 0);
+  });
+  for (std::size_t got = 0; got < 2 * kBranches;) {
+    got += read_some(ready->read_end.get(), 2 * kBranches)->size();
+  }
+  const auto all = descendants_of(root.pidfd(), features_);
+  ASSERT_TRUE(all);
+  ASSERT_EQ(all->size(), 2 * kBranches);
+  rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &usual), 0);
+  rlimit few = usual;
+  few.rlim_cur = static_cast<rlim_t>(root.copy().get()) + 12;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  const auto killed = kill_tree(root.pidfd(), features_);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &usual), 0);
+  ASSERT_TRUE(killed) << killed.error().to_string();
+  for (const Pidfd& each : *all) test::wait_for_end(each);
+  test::wait_for_end(root.pidfd());
+}
+
+TEST(Proc, SparesWhatWeLookAfterWhenATreeAboveUsIsKilled) {
+  const auto told = make_pipe();
+  ASSERT_TRUE(told);
+  const LiveChild above([&] {
+    const auto self = Pidfd::self();
+    const LiveChild us([&] {
+      const LiveChild ours = LiveChild::sleeping();
+      const KernelFeatures none;
+      const auto killed = kill_tree(*self, none);
+      const bool spared = killed && *killed == 1 && !*ours.pidfd().has_ended();
+      return write_all(told->write_end.get(), spared ? "y" : "n") ? 0 : 1;
+    });
+    for (;;) raw_syscall(SYS_ppoll, nullptr, 0, nullptr, nullptr, 0);
+    return 0;
+  });
+  EXPECT_EQ(*read_some(told->read_end.get(), 1), "y");
+  test::wait_for_end(above.pidfd());
 }
 
 TEST(Proc, NeverKillsItself) {

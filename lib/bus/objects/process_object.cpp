@@ -20,8 +20,7 @@ void send_signal(const CallPtr& call) {
 
 void signal_tree(const CallPtr& call) {
   const int signal = call->in().i();
-  const auto count = call->services().manager.signal_tree(call->process, signal);
-  reply_status(call, count ? Status() : Status(count.error()));
+  reply_status(call, call->services().manager.signal_tree(call->process, signal));
 }
 
 /// Answers when the process has ended. The wait goes when the caller does.
