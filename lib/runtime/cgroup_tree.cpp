@@ -94,10 +94,9 @@ void CgroupTree::kill_marked(const sys::CgroupDir& group) {
   for (const std::string& name : children ? *children : std::vector<std::string>{}) {
     const auto child = group.open_child(name);
     if (!child) continue;
-    if (!child->has_mark(kDiesWithManager)) {
-      kill_marked(*child);
-      continue;
-    }
+    // Below the group of a unit are its own, if any.
+    if (name.ends_with(".slice")) kill_marked(*child);
+    if (!child->has_mark(kDiesWithManager)) continue;
     const auto populated = child->populated();
     if (!populated || !*populated) continue;
     log(LogLevel::notice, fmt::format("Killing what an earlier pidward left in {}", child->path()));

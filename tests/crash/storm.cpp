@@ -79,7 +79,7 @@ class Storm {
   [[nodiscard]] std::optional<bus::Client> client() const;
   void start_bystanders();
   void churn();
-  void churn_once(bus::Client& bus, std::mt19937& random);
+  bool churn_once(bus::Client& bus, std::mt19937& random);
   bool kill_and_restart();
   bool kill_all_the_time();
   bool reload_all_the_time();
@@ -219,7 +219,8 @@ std::vector<Known> Storm::known(bus::Client& bus) const {
   return found;
 }
 
-void Storm::churn_once(bus::Client& bus, std::mt19937& random) {
+/// False when the daemon is gone.
+bool Storm::churn_once(bus::Client& bus, std::mt19937& random) {
   int number = 0;
   do {
     number = static_cast<int>(random() % static_cast<std::uint32_t>(options_.services));
@@ -236,7 +237,9 @@ void Storm::churn_once(bus::Client& bus, std::mt19937& random) {
   });
   ++requests_;
   // KillUnit of what does not run is an error, and so is whatever is asked of a daemon that dies.
-  if (!answer) ++unanswered_;
+  if (answer) return true;
+  ++unanswered_;
+  return answer.error().code() == Errc::unit_inactive;
 }
 
 void Storm::churn() {
@@ -248,7 +251,7 @@ void Storm::churn() {
       continue;
     }
     for (int i = 0; i < 50 && !over_; ++i) {
-      churn_once(*bus, random);
+      if (!churn_once(*bus, random)) break;
       ::usleep(static_cast<useconds_t>(random() % 4000));
     }
   }

@@ -176,6 +176,8 @@ TEST_F(StateFileTest, RoomIsHeldBackForWhenTheFileSystemIsFull) {
 
 TEST_F(StateFileTest, TheChecksumIsTheUsualOne) {
   EXPECT_EQ(crc32("123456789"), 0xcbf43926U);
+  EXPECT_EQ(crc32(""), 0U);
+  EXPECT_EQ(crc32("The quick brown fox jumps over the lazy dog"), 0x414fa339U);
 }
 
 }  // namespace
