@@ -2,7 +2,7 @@
 # Installs what is missing, builds, and runs the whole suite through ctest.
 #   sh tests/run.sh              the suite, built Release
 #   sh tests/run.sh --vm         the same, and what a virtual machine with the patched Linux 6.1 can prove
-#   sh tests/run.sh --all        the same, after the format check, clang-tidy and the suite under ASan+UBSan
+#   sh tests/run.sh --all        the suite, after the format check, clang-tidy and the suite under ASan+UBSan
 #   sh tests/run.sh --tidy       clang-tidy, then the suite
 #   sh tests/run.sh --tsan       what has threads under TSan, then the suite
 #   sh tests/run.sh -- -R NAME   anything after -- goes to ctest
@@ -11,7 +11,7 @@ set -eu
 usage() {
   cat <<'EOF'
 Usage: sh tests/run.sh [--all] [--vm] [--tidy] [--tsan] [--no-install] [--jobs N] [-- CTEST-ARGUMENT...]
-  --all         first check the format, run clang-tidy, and run the suite under ASan and UBSan; and --vm
+  --all         first check the format, run clang-tidy, and run the suite under ASan and UBSan
   --vm          build the patched Linux 6.1 as well, boot it under QEMU, and run what it can prove
   --tidy        first run clang-tidy
   --tsan        first run what has threads under TSan
@@ -29,7 +29,7 @@ install=yes
 jobs=$(nproc)
 while [ $# -gt 0 ]; do
   case "$1" in
-    --all) all=yes vm=yes ;;
+    --all) all=yes ;;
     --vm) vm=yes ;;
     --tidy) tidy=yes ;;
     --tsan) tsan=yes ;;
