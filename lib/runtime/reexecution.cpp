@@ -55,6 +55,7 @@ Status Manager::reexecute() {
   impl.logs.keep_all(impl.kept);
   impl.keeper.set(kHandoverKey, impl.kept.hand_over());
   impl.keep_manager_entry();
+  impl.keeper.flush();
   if (Status kept = impl.keeper.is_kept(); !kept) {
     impl.kept.take_back();
     impl.keeper.remove_entry(kHandoverKey);

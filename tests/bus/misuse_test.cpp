@@ -343,7 +343,6 @@ class OutOfDescriptors : public BusFixture {
   }
   /// Asks again and again, until it is refused; how often it was not.
   int until_refused(const std::function<Result<bus::MessageRef>(int)>& ask_again) {
-    constexpr int kTries = 200;
     for (int i = 0; i < kTries; ++i) {
       const auto answer = ask_again(i);
       if (answer) continue;
@@ -361,6 +360,7 @@ class OutOfDescriptors : public BusFixture {
     EXPECT_FALSE(ask(*client_, "ListProcesses", [](Writer& out) { out.as({}); }).items.empty());
   }
 
+  static constexpr int kTries = 200;
   std::optional<Client> client_;
   std::size_t before_ = 0;
 };
@@ -394,13 +394,14 @@ TEST_F(OutOfDescriptors, LeasesAreRefusedAndThoseThatWereGivenHold) {
 }
 
 TEST_F(OutOfDescriptors, ProcessesAreRefusedAndNoneIsHurt) {
+  // Made before the connection, of which they would have a copy.
   std::vector<LiveChild> children;
+  for (int i = 0; i < kTries; ++i) children.push_back(LiveChild::sleeping());
   {
     Client other = this->client();
-    const int kept = until_refused([&](int) {
-      children.push_back(LiveChild::sleeping());
-      return other.manager("OpenProcess",
-                           [&](Writer& out) { out.h(children.back().pidfd().get()); });
+    const int kept = until_refused([&](int i) {
+      const LiveChild& child = children.at(static_cast<std::size_t>(i));
+      return other.manager("OpenProcess", [&](Writer& out) { out.h(child.pidfd().get()); });
     });
     EXPECT_GT(kept, 10);
     others_are_served();
