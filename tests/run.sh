@@ -82,12 +82,11 @@ build() { # preset [target...]
   cmake --build --preset "$preset" -j "$jobs" ${1:+--target "$@"} -- --quiet
 }
 
-# Of the tests at any moment, one or another waits for something.
 sanitized() { # preset ctest-argument...
   preset=$1
   shift
   step "suite under $preset"
-  ctest --preset "$preset" -j "$((jobs + 1))" "$@" > "build/$preset/suite.log" 2>&1 ||
+  ctest --preset "$preset" -j "$jobs" "$@" > "build/$preset/suite.log" 2>&1 ||
     { cat "build/$preset/suite.log"; exit 1; }
   grep 'tests passed' "build/$preset/suite.log"
 }
