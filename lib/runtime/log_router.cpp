@@ -195,8 +195,8 @@ void LogRouter::attach(LogStream stream, const unit::UnitSpec& spec, const std::
                           clean_source(named.empty() ? identifier : named), pid,
                           stream_level(spec.settings),
                           spec.settings.boolean(Directive::SyslogLevelPrefix) ? 1 : 0,
-                           most_verbose(spec.settings), copies.kernel ? "k" : "",
-                           copies.console ? "c" : "")};
+                          most_verbose(spec.settings), copies.kernel ? "k" : "",
+                          copies.console ? "c" : "")};
   keeper_.keep_one_of_many(stream_name(id), kept.read_end.get(), kept.header);
   streams_.emplace(id, std::move(kept));
   send({{}, id});
