@@ -300,10 +300,11 @@ Status CgroupDir::kill_each() const {
     for (const pid_t number : *numbers) {
       // One at a time: there may be more members than descriptors.
       auto opened = Pidfd::open(number);
-      if (!opened && opened.error().code() == Errc::limit_exceeded) {
-        result = std::move(opened).error();
+      if (!opened) {
+        // Any other has ended since it was listed.
+        if (opened.error().code() == Errc::limit_exceeded) result = std::move(opened).error();
+        continue;
       }
-      if (!opened) continue;  // ended since it was listed
       const Pidfd& member = *opened;
       if (auto inside = contains(member); !inside || !*inside) continue;
       // Start time and number together name a process well enough to tell "seen" from "new" within
