@@ -19,7 +19,7 @@ constexpr const char* kSleeper =
 
 class FullRun : public ::testing::Test {
  protected:
-  FullRun() {
+  void SetUp() override {
     for (const char* name : {"a.service", "b.service", "c.service"}) {
       daemon_.unit(name, kSleeper);
     }
@@ -29,7 +29,7 @@ class FullRun : public ::testing::Test {
     start();
     for (const char* name : {"a", "b"}) EXPECT_EQ(daemon_.ctl({"start", name}).code, 0);
   }
-  ~FullRun() override {
+  void TearDown() override {
     free();
     daemon_.stop();
     if (mounted_) ::umount2(run_.c_str(), MNT_DETACH);
