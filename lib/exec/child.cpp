@@ -219,7 +219,7 @@ PIDWARD_CHILD_CODE bool wait_for_gate(const ChildTask& task) {
   linger(task.gate);
   for (;;) {
     GateState state = GateState::closed;
-    const GateState sleeping = GateState::waited_at;
+    GateState sleeping = GateState::waited_at;
     __atomic_compare_exchange(&task.gate->state, &state, &sleeping, false, __ATOMIC_ACQ_REL,
                               __ATOMIC_ACQUIRE);
     if (state == GateState::open || state == GateState::abandoned) return state == GateState::open;

@@ -6,6 +6,7 @@
 static void t_same_inode(void)
 {
 	int fd, other, again, sock[2], got, up[2], ns, status;
+	static char stack[65536] __attribute__((aligned(16)));
 	pid_t pid = sleeper(&fd), pid2 = sleeper(&other), helper, cloned;
 	struct stat a, b;
 	uint64_t number = inode(fd);
@@ -19,7 +20,7 @@ static void t_same_inode(void)
 	EQUAL(inode(pidfd_open_(pid, O_NONBLOCK)), number);
 
 	/* clone() as well as clone3() */
-	cloned = clone(nothing, (char *)malloc(65536) + 65536, CLONE_PIDFD | SIGCHLD, NULL, &got);
+	cloned = clone(nothing, stack + sizeof(stack), CLONE_PIDFD | SIGCHLD, NULL, &got);
 	CHECK(cloned > 0);
 	ns = pidfd_open_(cloned, 0);
 	EQUAL(inode(ns), inode(got));
