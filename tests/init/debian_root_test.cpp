@@ -22,6 +22,7 @@
 #include "bus/client/client.hpp"
 #include "bus/object_path.hpp"
 #include "support/temporary_directory.hpp"
+#include "sys/cgroup.hpp"
 #include "sys/clone.hpp"
 
 namespace pidward::test {
@@ -93,9 +94,23 @@ class DebianRoot : public testing::Test {
     }
   }
   void TearDown() override {
-    if (!init_.pidfd) return;
-    static_cast<void>(init_.pidfd.send_signal(SIGKILL));
-    static_cast<void>(exit_code());
+    if (init_.pidfd) {
+      static_cast<void>(init_.pidfd.send_signal(SIGKILL));
+      static_cast<void>(exit_code());
+    }
+    if (group_) static_cast<void>(group_.remove());
+  }
+
+  /// A control group of the container's own, as a container runtime makes: every container has the
+  /// same paths, and another pidward's groups must not look like its own.
+  void make_group() {
+    const auto mount = sys::find_cgroup_mount();
+    const auto own = sys::own_cgroup_path();
+    if (!mount || !*mount || !own) return;
+    const std::string parent = *own == "/" ? "" : *own;
+    auto made = sys::CgroupDir::create(
+        **mount, parent + "/" + fs::path(directory_.path()).filename().string());
+    if (made) group_ = *std::move(made);
   }
 
   static void shell(const std::string& script) {
@@ -106,6 +121,8 @@ class DebianRoot : public testing::Test {
     sys::CloneRequest request;
     request.share_memory = false;
     request.extra_flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET;
+    make_group();
+    request.cgroup = group_.get();
     auto made = sys::spawn_on_stack(request, *stack, enter_image, &image_);
     ASSERT_TRUE(made) << made.error().to_string();
     init_ = *std::move(made);
@@ -140,6 +157,7 @@ class DebianRoot : public testing::Test {
                                         "memcached.service"};
   TemporaryDirectory directory_;
   Image image_;
+  sys::CgroupDir group_;
   sys::Child init_;
 };
 
