@@ -9,8 +9,10 @@
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "exec/handover.hpp"
 #include "exec/step.hpp"
 #include "sys/raw_syscall.hpp"
 
@@ -38,8 +40,9 @@ PIDWARD_CHILD_CODE long write_file(const Step& step) {
   return written;
 }
 
-PIDWARD_CHILD_CODE long lift(const Step& step) {
-  const long copy = raw_syscall(SYS_fcntl, step.args[0], F_DUPFD_CLOEXEC, step.args[2]);
+PIDWARD_CHILD_CODE long lift(const Step& step, const int* descriptors) {
+  const int source = descriptors[step.args[0]];
+  const long copy = raw_syscall(SYS_fcntl, source, F_DUPFD_CLOEXEC, step.args[2]);
   if (!is_error(copy)) *reinterpret_cast<int*>(step.args[1]) = static_cast<int>(copy);
   return copy;
 }
@@ -141,17 +144,19 @@ PIDWARD_CHILD_CODE long check_parent(int report_fd) {
   return (watched.revents & POLLERR) != 0 ? -ESRCH : 0;
 }
 
-PIDWARD_CHILD_CODE long run_step(const Step& step, int report_fd) {
+PIDWARD_CHILD_CODE long run_step(const Step& step, const int* descriptors, int report_fd) {
   switch (step.kind) {
     case StepKind::call:
       return raw_syscall6(step.number, step.args[0], step.args[1], step.args[2], step.args[3],
                           step.args[4], step.args[5]);
+    case StepKind::copy_onto:
+      return raw_syscall(SYS_dup3, descriptors[step.args[0]], step.args[1], 0);
     case StepKind::open_onto:
       return open_onto(step);
     case StepKind::write_file:
       return write_file(step);
     case StepKind::lift:
-      return lift(step);
+      return lift(step, descriptors);
     case StepKind::place:
       return place(step);
     case StepKind::write_pid:
@@ -231,12 +236,48 @@ PIDWARD_CHILD_CODE bool wait_for_gate(const ChildTask& task) {
   }
 }
 
+/// Parts from the parent's descriptors with as few of them as can be, and takes the plan's.
+PIDWARD_CHILD_CODE long take_descriptors(const ChildTask& task) {
+  constexpr unsigned kCloseRangeUnshare = 2;  // CLOSE_RANGE_UNSHARE
+  const long parted = raw_syscall(SYS_close_range, task.keep_below, ~0U, kCloseRangeUnshare);
+  if (is_error(parted)) return parted;
+  constexpr std::size_t kRoom = CMSG_SPACE(sizeof(int) * LowNumbers::kMostInMessage);
+  alignas(cmsghdr) char control[kRoom];
+  char something;
+  iovec data;
+  data.iov_base = &something;
+  data.iov_len = 1;
+  msghdr message;
+  message.msg_name = nullptr;
+  message.msg_namelen = 0;
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = kRoom;
+  message.msg_flags = 0;
+  const long received =
+      raw_syscall(SYS_recvmsg, task.message, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (is_error(received)) return received;
+  const auto* header = reinterpret_cast<const cmsghdr*>(control);
+  const std::size_t wanted = CMSG_LEN(sizeof(int) * task.descriptor_count);
+  if (message.msg_controllen < wanted || header->cmsg_len != wanted) return -EMFILE;
+  const auto* numbers = reinterpret_cast<const int*>(control + CMSG_LEN(0));
+  volatile int* out = task.descriptors;
+  for (std::size_t i = 0; i < task.descriptor_count; ++i) out[i] = numbers[i];
+  return 0;
+}
+
 }  // namespace
 
 PIDWARD_CHILD_CODE int run_child(void* argument) {
   const auto& task = *static_cast<const ChildTask*>(argument);
   if (!wait_for_gate(task)) return static_cast<int>(ExitCode::exec);
   int report_fd = task.report_fd;
+  if (task.message >= 0) {
+    // Without a descriptor to report with; whoever waits for one hears that we ended.
+    if (is_error(take_descriptors(task))) return static_cast<int>(ExitCode::fds);
+    report_fd = task.descriptors[task.descriptor_count - 1];
+  }
   if (report_fd < task.lowest_free_fd) {
     const long lifted = raw_syscall(SYS_fcntl, report_fd, F_DUPFD_CLOEXEC, task.lowest_free_fd);
     if (!is_error(lifted)) report_fd = static_cast<int>(lifted);
@@ -250,7 +291,7 @@ PIDWARD_CHILD_CODE int run_child(void* argument) {
   }
   for (std::size_t i = 0; i < task.count; ++i) {
     const Step& step = task.steps[i];
-    const long result = run_step(step, report_fd);
+    const long result = run_step(step, task.descriptors, report_fd);
     if (!is_error(result) || result == -step.tolerated) continue;
     report(report_fd, static_cast<std::uint32_t>(i), result);
     return static_cast<int>(step.exit_code);

@@ -19,6 +19,7 @@ struct ExecPlan::Impl {
   std::deque<std::vector<std::byte>> blobs;  ///< structures that system calls read
   std::deque<int> slots;                     ///< descriptor numbers noted by StepKind::lift
   std::vector<sys::Fd> descriptors;          ///< kept open until the child has its copy
+  std::vector<int> used;                     ///< descriptors that steps name, by index
   std::string program;
   std::vector<char*>* arguments = nullptr;
   std::vector<char*>* environment = nullptr;
@@ -69,6 +70,11 @@ class PlanBuilder {
   int keep_fd(sys::Fd fd) {
     state().descriptors.push_back(std::move(fd));
     return state().descriptors.back().get();
+  }
+  /// The index by which a step names one of our descriptors: the child may have it elsewhere.
+  long use(int fd) {
+    state().used.push_back(fd);
+    return static_cast<long>(state().used.size()) - 1;
   }
   int* new_slot() { return &state().slots.emplace_back(-1); }
 

@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "exec/handover.hpp"
 #include "exec/plan_builder.hpp"
 #include "sys/clone.hpp"
 #include "sys/descriptor_reserve.hpp"
@@ -63,6 +64,14 @@ struct MemoryPool {
 struct Spawner::Impl {
   std::shared_ptr<MemoryPool> pool = std::make_shared<MemoryPool>();
   sys::Pidfd self;  ///< a gated child watches whether we are still there
+  int many = kMany;
+  std::shared_ptr<LowNumbers> low;  ///< none where none can be kept
+
+  /// What the child needs waits for it; nothing where it has to get copies of everything.
+  [[nodiscard]] std::optional<LowNumbers::Held> hand_over(const std::vector<int>& descriptors) {
+    if (!low || descriptors.back() < std::max(many, low->end())) return std::nullopt;
+    return LowNumbers::hand_over(low, descriptors);
+  }
 };
 
 struct SpawnedChild::Impl {
@@ -71,7 +80,9 @@ struct SpawnedChild::Impl {
   int pid = 0;
   std::unique_ptr<ExecPlan> plan;
   ChildTask task;
-  std::string procs_file;  ///< what task.join_cgroup points to
+  std::string procs_file;        ///< what task.join_cgroup points to
+  std::vector<int> descriptors;  ///< what task.descriptors points to
+  std::optional<LowNumbers::Held> message;
   ChildMemory memory;
   std::shared_ptr<MemoryPool> pool;
   std::optional<StepFailure> failure;
@@ -82,6 +93,7 @@ struct SpawnedChild::Impl {
   }
   void release_memory() {
     in_use = false;
+    message.reset();
     plan.reset();
     pool->put_back(std::exchange(memory, {}));
   }
@@ -126,6 +138,10 @@ void SpawnedChild::open_gate() {
   impl_->decide(GateState::open);
 }
 
+void SpawnedChild::ended() {
+  impl_->message.reset();
+}
+
 std::optional<ExecOutcome> SpawnedChild::outcome() {
   for (;;) {
     StepFailure failure;
@@ -161,7 +177,10 @@ ExecOutcome SpawnedChild::Impl::describe_failure() const {
   return outcome;
 }
 
-Spawner::Spawner() : impl_(std::make_unique<Impl>()) {}
+Spawner::Spawner(int many) : impl_(std::make_unique<Impl>()) {
+  impl_->many = many;
+  if (auto low = LowNumbers::keep()) impl_->low = *std::move(low);
+}
 Spawner::~Spawner() = default;
 
 Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, ChildGroup group, bool gated) {
@@ -183,10 +202,17 @@ Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, ChildGroup g
   state.plan = std::move(plan);
   const ExecPlan::Impl& prepared = *state.plan->impl_;
   state.procs_file = std::move(group.procs_file);
+  state.descriptors = prepared.used;
+  state.descriptors.push_back(report.write_end.get());
+  state.message = impl_->hand_over(state.descriptors);
   state.task = {.steps = prepared.steps.data(),
                 .count = prepared.steps.size(),
                 .join_cgroup = state.procs_file.empty() ? nullptr : state.procs_file.c_str(),
                 .report_fd = report.write_end.get(),
+                .descriptors = state.descriptors.data(),
+                .descriptor_count = state.descriptors.size(),
+                .message = state.message ? state.message->number() : -1,
+                .keep_below = impl_->low ? impl_->low->end() : 0,
                 .gate = state.memory.gate.words(),
                 .parent = impl_->self.get(),
                 .lowest_free_fd = prepared.lowest_free_fd};
@@ -195,6 +221,7 @@ Result<SpawnedChild> Spawner::spawn(std::unique_ptr<ExecPlan> plan, ChildGroup g
   state.memory.gate.reset(gated ? GateState::closed : GateState::open);
   sys::CloneRequest request;
   request.share_memory = !prepared.own_memory;
+  request.share_descriptors = state.message.has_value();
   request.cgroup = group.directory;
   request.extra_flags = prepared.clone_flags;
   if (state.plan->is_autokilled()) request.exit_signal = 0;  // as CLONE_AUTOREAP demands

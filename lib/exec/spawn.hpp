@@ -42,6 +42,9 @@ class SpawnedChild {
   /// has let go of our memory. Call whenever report_fd() is readable; after an outcome the plan is
   /// freed.
   [[nodiscard]] std::optional<ExecOutcome> outcome();
+  /// Its process has ended: outcome() knows from now on. A child may be killed before it has the
+  /// end of the report pipe that is its own.
+  void ended();
 
  private:
   friend class Spawner;
@@ -63,7 +66,10 @@ struct ChildGroup {
 /// the control group is gone.
 class Spawner {
  public:
-  Spawner();
+  /// With this many descriptors of ours a child is handed those that it needs, and gets no copy of
+  /// all of them.
+  static constexpr int kMany = 512;
+  explicit Spawner(int many = kMany);
   ~Spawner();
   Spawner(const Spawner&) = delete;
   Spawner& operator=(const Spawner&) = delete;

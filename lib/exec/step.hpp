@@ -13,9 +13,11 @@ namespace pidward::exec {
 
 enum class StepKind : std::uint8_t {
   call,        ///< system call `number` with `args`; fails when the kernel says so
+  copy_onto,   ///< put the plan's descriptor args[0] (its index) at number args[1]
   open_onto,   ///< openat(AT_FDCWD, args[0], args[1], args[2]) and move it to descriptor args[3]
   write_file,  ///< write args[2] bytes at args[1] into the existing file args[0]
-  lift,        ///< copy descriptor args[0] to number args[2] or above and note it in *(int*)args[1]
+  lift,        ///< copy the plan's descriptor args[0] (its index) to number args[2] or above and
+               ///< note it in *(int*)args[1]
   place,       ///< put the descriptor noted in *(int*)args[0] at number args[1], with O_NONBLOCK if
                ///< args[2]
   write_pid,   ///< write our process number in decimal at args[0], filled up with zero bytes to
@@ -54,6 +56,10 @@ struct ChildTask {
   std::size_t count = 0;
   const char* join_cgroup = nullptr;  ///< cgroup.procs of the group to move into first, or none
   int report_fd = -1;
+  int* descriptors = nullptr;  ///< what the plan uses, by index; after those, report_fd once more
+  std::size_t descriptor_count = 0;
+  int message = -1;    ///< where to take them from; -1: they are open, the child has copies of all
+  int keep_below = 0;  ///< with `message`: descriptors from here on are left behind
   GateWords* gate = nullptr;
   int parent = -1;         ///< pidfd of whoever decides at the gate
   int lowest_free_fd = 3;  ///< above every descriptor number that the program will find open

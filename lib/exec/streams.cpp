@@ -46,6 +46,16 @@ void open_onto(PlanBuilder& builder, const Stream& stream, const std::string& pa
 }
 
 void copy_onto(PlanBuilder& builder, const Stream& stream, int source) {
+  Step step;
+  step.kind = StepKind::copy_onto;
+  step.exit_code = stream.exit_code;
+  step.label = stream.label;
+  step.args = {builder.use(source), stream.fd};
+  builder.add(step);
+}
+
+/// One of the child's own streams.
+void share_stream(PlanBuilder& builder, const Stream& stream, int source) {
   builder.call(stream.exit_code, stream.label, SYS_dup3, source, stream.fd, 0);
 }
 
@@ -146,7 +156,7 @@ void inherit_input(PlanBuilder& builder, const unit::StreamTarget& input) {
     case StandardInput::file:
     case StandardInput::socket:
     case StandardInput::fd:
-      copy_onto(builder, kStreams[1], STDIN_FILENO);
+      share_stream(builder, kStreams[1], STDIN_FILENO);
       return;
   }
 }
@@ -159,7 +169,7 @@ CompileStatus add_output(PlanBuilder& builder, const ExecRequest& request, const
   switch (static_cast<StandardOutput>(target.kind)) {
     case StandardOutput::inherit:
       if (stream.fd == STDERR_FILENO) {
-        copy_onto(builder, stream, STDOUT_FILENO);
+        share_stream(builder, stream, STDOUT_FILENO);
       } else {
         inherit_input(builder, input);
       }
@@ -169,7 +179,7 @@ CompileStatus add_output(PlanBuilder& builder, const ExecRequest& request, const
       return std::nullopt;
     case StandardOutput::tty:
       if (reads_terminal(request.spec->settings)) {
-        copy_onto(builder, stream, STDIN_FILENO);
+        share_stream(builder, stream, STDIN_FILENO);
       } else {
         open_onto(builder, stream, request.spec->settings.string(Directive::TTYPath), O_WRONLY);
       }
@@ -183,7 +193,7 @@ CompileStatus add_output(PlanBuilder& builder, const ExecRequest& request, const
       return std::nullopt;
     case StandardOutput::file:
       if (same_as_input) {
-        copy_onto(builder, stream, STDIN_FILENO);
+        share_stream(builder, stream, STDIN_FILENO);
       } else {
         open_onto(builder, stream, path, O_WRONLY | O_CREAT);
       }
@@ -241,7 +251,7 @@ void add_passed_fd_steps(PlanBuilder& builder, const ExecRequest& request) {
     step.kind = StepKind::lift;
     step.exit_code = ExitCode::fds;
     step.label = "copy a passed descriptor";
-    step.args = {passed.fd, reinterpret_cast<long>(slots.back()), past_last};
+    step.args = {builder.use(passed.fd), reinterpret_cast<long>(slots.back()), past_last};
     builder.add(step);
   }
   for (std::size_t i = 0; i < request.passed.size(); ++i) {

@@ -186,7 +186,8 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
       signals([this](int signal) { handle_signal(signal); }),
       roots(std::move(startup.roots)),
       started_at(now()),
-      collection(io) {
+      collection(io),
+      orphans(io) {
   for (const std::string& entry : startup.environment) {
     const std::size_t equals = entry.find('=');
     environment[entry.substr(0, equals)] = entry.substr(equals + 1);

@@ -178,6 +178,8 @@ struct Manager::Impl final : EventSink {
   std::unordered_map<UnitId, std::deque<std::string>> complaints_of;
   LoopTimer collection;
   bool collection_armed = false;
+  LoopTimer orphans;
+  bool orphans_armed = false;
   bool telling_soon = false;  ///< see tell_soon()
   bool collect_soon = false;  ///< a transient unit went down: it goes without delay
   std::thread::id loop_thread = std::this_thread::get_id();

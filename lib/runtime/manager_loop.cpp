@@ -14,6 +14,8 @@ namespace {
 // Inactive units that nobody holds are dropped this long after the last change: one wake-up for all
 // of a burst.
 constexpr std::chrono::seconds kCollectionDelay(10);
+// How long an orphan that ended may stay a zombie.
+constexpr std::chrono::milliseconds kOrphanDelay(20);
 constexpr std::size_t kComplaintsKept = 4;
 
 /// Reading and starting many units leaves holes in the heap that nothing fills soon.
@@ -226,8 +228,17 @@ void Manager::Impl::turn_ended() {
 }
 
 void Manager::Impl::child_doorbell() {
-  // After the pidfds of this round: what is left is nobody's, or its pidfd was not waited on.
-  if (std::exchange(child_ended, false)) tracker.reap();
+  // Whose pidfd is waited on has been collected. What is left is nobody's, and to find it the
+  // kernel goes through all our children: not for each one that ends, and not before its restart.
+  if (std::exchange(child_ended, false) && !std::exchange(orphans_armed, true)) {
+    orphans.expires_after(kOrphanDelay);
+    orphans.async_wait([this](const boost::system::error_code& error) {
+      if (error) return;
+      orphans_armed = false;
+      tracker.reap();
+      drain();
+    });
+  }
   drain();
 }
 

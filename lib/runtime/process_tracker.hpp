@@ -1,6 +1,7 @@
 // Every process of a unit that pidward started, found or was told of: its pidfd is waited on, and
 // its end becomes an event. Processes that others hold (a bus client, a lease) are waited on
-// without being held. SIGCHLD is a doorbell only: it makes us look for children that nobody tracks.
+// without being held. SIGCHLD is a doorbell only: it makes us look, a little later, for children
+// that nobody tracks.
 #pragma once
 
 #include <functional>

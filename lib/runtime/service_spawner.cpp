@@ -353,6 +353,9 @@ bool ServiceSpawner::settle(ProcessId process) {
   const auto found = by_process_.find(process);
   if (found == by_process_.end()) return true;
   settling_ = true;
+  if (const auto child = in_flight_.find(found->second); child != in_flight_.end()) {
+    child->second->child.ended();
+  }
   const bool executed = found->second >= 0 && conclude(found->second);
   settling_ = false;
   by_process_.erase(process);

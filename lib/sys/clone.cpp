@@ -68,6 +68,7 @@ Result<Child> spawn_on_stack(const CloneRequest& request, const ChildStack& stac
   clone_args args{};
   args.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | request.extra_flags;
   if (request.share_memory) args.flags |= CLONE_VM;
+  if (request.share_descriptors) args.flags |= CLONE_FILES;
   if (request.cgroup >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<std::uint64_t>(request.cgroup);

@@ -39,6 +39,8 @@ class ChildStack {
 /// What kind of child. CLONE_PIDFD and CLONE_CLEAR_SIGHAND are always set, CLONE_VFORK never.
 struct CloneRequest {
   bool share_memory = true;  ///< CLONE_VM; without it the child has a copy and may use libc
+  /// CLONE_FILES: the child has our descriptors and not copies of them, until it says otherwise.
+  bool share_descriptors = false;
   std::uint64_t extra_flags =
       0;            ///< namespaces and the like, CLONE_NEW*; uapi::kCloneNnp, kClonePidfdAutokill
   int cgroup = -1;  ///< directory descriptor for CLONE_INTO_CGROUP (O_PATH will do), or -1

@@ -23,7 +23,9 @@ struct RunResult {
   std::string output;
 };
 
-class ExecTest : public ::testing::Test {
+/// The parameter: with how many descriptors open a child is handed its own instead of copies of
+/// all.
+class ExecTest : public ::testing::TestWithParam<int> {
  protected:
   void SetUp() override {
     std::string pattern = (std::filesystem::temp_directory_path() / "pidward-exec-XXXXXX").string();
@@ -116,8 +118,15 @@ class ExecTest : public ::testing::Test {
   unit::Settings settings_;
   unit::ExecCommand command_;
   ExecRequest request_;
-  Spawner spawner_;
+  Spawner spawner_{GetParam()};
 };
+
+inline auto copied_or_handed_over() {
+  return ::testing::Values(Spawner::kMany, 0);
+}
+inline std::string way_of(const ::testing::TestParamInfo<int>& info) {
+  return info.param == 0 ? "HandedOver" : "Copied";
+}
 
 inline bool is_root() {
   return ::geteuid() == 0;

@@ -24,13 +24,13 @@ class IdentityTest : public ExecTest {
   }
 };
 
-TEST_F(IdentityTest, AUserBringsItsGroupsAndItsNameIntoTheEnvironment) {
+TEST_P(IdentityTest, AUserBringsItsGroupsAndItsNameIntoTheEnvironment) {
   set(Directive::User, std::string("daemon"));
   shell("id -un; id -gn; echo $USER $HOME $SHELL");
   EXPECT_EQ(run().output, "daemon\ndaemon\ndaemon /usr/sbin /usr/sbin/nologin\n");
 }
 
-TEST_F(IdentityTest, GroupAndSupplementaryGroupsAreApplied) {
+TEST_P(IdentityTest, GroupAndSupplementaryGroupsAreApplied) {
   set(Directive::User, std::string("nobody"));
   set(Directive::Group, std::string("daemon"));
   set(Directive::SupplementaryGroups, std::vector<std::string>{"adm", "4242"});
@@ -38,7 +38,7 @@ TEST_F(IdentityTest, GroupAndSupplementaryGroupsAreApplied) {
   EXPECT_EQ(run().output, "daemon\n1 4 4242\n");
 }
 
-TEST_F(IdentityTest, AnUnknownUserIs217BeforeThereIsAProcess) {
+TEST_P(IdentityTest, AnUnknownUserIs217BeforeThereIsAProcess) {
   set(Directive::User, std::string("no-such-user"));
   shell("id");
   const RunResult result = run();
@@ -47,19 +47,19 @@ TEST_F(IdentityTest, AnUnknownUserIs217BeforeThereIsAProcess) {
   EXPECT_NE(result.compiled.error->to_string().find("no-such-user"), std::string::npos);
 }
 
-TEST_F(IdentityTest, AnUnknownGroupIs216) {
+TEST_P(IdentityTest, AnUnknownGroupIs216) {
   set(Directive::Group, std::string("no-such-group"));
   shell("id");
   EXPECT_EQ(run().compiled.exit_code, ExitCode::group);
 }
 
-TEST_F(IdentityTest, ADynamicUserIsRefusedRatherThanRunAsRoot) {
+TEST_P(IdentityTest, ADynamicUserIsRefusedRatherThanRunAsRoot) {
   set(Directive::DynamicUser, true);
   shell("id");
   EXPECT_EQ(run().compiled.exit_code, ExitCode::user);
 }
 
-TEST_F(IdentityTest, PlusAndExclamationMarkKeepRoot) {
+TEST_P(IdentityTest, PlusAndExclamationMarkKeepRoot) {
   set(Directive::User, std::string("nobody"));
   shell("id -u").full_privileges = true;
   EXPECT_EQ(run().output, "0\n");
@@ -67,7 +67,7 @@ TEST_F(IdentityTest, PlusAndExclamationMarkKeepRoot) {
   EXPECT_EQ(run().output, "0\n");
 }
 
-TEST_F(IdentityTest, PermissionsStartOnlyLeavesTheOtherCommandsToRoot) {
+TEST_P(IdentityTest, PermissionsStartOnlyLeavesTheOtherCommandsToRoot) {
   set(Directive::User, std::string("nobody"));
   set(Directive::PermissionsStartOnly, true);
   set(Directive::ExecStartPre, unit::ExecList{shell("id -u")});
@@ -76,7 +76,7 @@ TEST_F(IdentityTest, PermissionsStartOnlyLeavesTheOtherCommandsToRoot) {
   EXPECT_EQ(run().output, "0\n");
 }
 
-TEST_F(IdentityTest, RootDirectoryStartOnlyLeavesTheOtherCommandsOutside) {
+TEST_P(IdentityTest, RootDirectoryStartOnlyLeavesTheOtherCommandsOutside) {
   set(Directive::RootDirectory, directory_);
   set(Directive::RootDirectoryStartOnly, true);
   set(Directive::ExecStartPre, unit::ExecList{shell("echo outside")});
@@ -85,13 +85,13 @@ TEST_F(IdentityTest, RootDirectoryStartOnlyLeavesTheOtherCommandsOutside) {
   EXPECT_EQ(run().output, "outside\n");
 }
 
-TEST_F(IdentityTest, TheBoundingSetIsWhatTheUnitSays) {
+TEST_P(IdentityTest, TheBoundingSetIsWhatTheUnitSays) {
   set(Directive::CapabilityBoundingSet, std::uint64_t{1U << 10U});  // CAP_NET_BIND_SERVICE
   shell("grep -E 'CapBnd|CapEff' /proc/self/status");
   EXPECT_EQ(run().output, "CapEff:\t0000000000000400\nCapBnd:\t0000000000000400\n");
 }
 
-TEST_F(IdentityTest, AmbientCapabilitiesSurviveTheChangeOfUser) {
+TEST_P(IdentityTest, AmbientCapabilitiesSurviveTheChangeOfUser) {
   set(Directive::User, std::string("nobody"));
   set(Directive::AmbientCapabilities, std::uint64_t{1U << 10U});
   shell("grep -E 'CapPrm|CapEff|CapAmb' /proc/self/status");
@@ -99,13 +99,13 @@ TEST_F(IdentityTest, AmbientCapabilitiesSurviveTheChangeOfUser) {
             "CapPrm:\t0000000000000400\nCapEff:\t0000000000000400\nCapAmb:\t0000000000000400\n");
 }
 
-TEST_F(IdentityTest, AnotherUserHasNoCapabilitiesLeft) {
+TEST_P(IdentityTest, AnotherUserHasNoCapabilitiesLeft) {
   set(Directive::User, std::string("nobody"));
   shell("grep -E 'CapPrm|CapEff' /proc/self/status");
   EXPECT_EQ(run().output, "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n");
 }
 
-TEST_F(IdentityTest, SecureBitsAndNoNewPrivilegesAreSet) {
+TEST_P(IdentityTest, SecureBitsAndNoNewPrivilegesAreSet) {
   set(Directive::User, std::string("nobody"));
   set(Directive::SecureBits, std::int64_t{1});  // noroot
   set(Directive::NoNewPrivileges, true);
@@ -170,7 +170,7 @@ int errno_as_nobody(Attempt attempt) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 254;
 }
 
-TEST_F(IdentityTest, TheNewUserCannotReachTheDaemonThroughItsHalfWayChild) {
+TEST_P(IdentityTest, TheNewUserCannotReachTheDaemonThroughItsHalfWayChild) {
   static const char kSecret[] = "only the daemon knows";
   const HalfWayChild child;
   const int pid = child.pid();
@@ -191,6 +191,8 @@ TEST_F(IdentityTest, TheNewUserCannotReachTheDaemonThroughItsHalfWayChild) {
             }),
             EACCES);
 }
+
+INSTANTIATE_TEST_SUITE_P(Descriptors, IdentityTest, copied_or_handed_over(), way_of);
 
 }  // namespace
 }  // namespace pidward::exec

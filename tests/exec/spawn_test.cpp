@@ -19,7 +19,7 @@ std::size_t open_descriptors() {
   return count;
 }
 
-TEST_F(ExecTest, AProgramThatExistsIsExecuted) {
+TEST_P(ExecTest, AProgramThatExistsIsExecuted) {
   shell("echo hello; exit 7");
   const RunResult result = run();
   ASSERT_TRUE(result.outcome);
@@ -29,7 +29,7 @@ TEST_F(ExecTest, AProgramThatExistsIsExecuted) {
   EXPECT_EQ(result.output, "hello\n");
 }
 
-TEST_F(ExecTest, AMissingProgramIs203AndTheSentenceNamesIt) {
+TEST_P(ExecTest, AMissingProgramIs203AndTheSentenceNamesIt) {
   command({"/no/such/program"});
   const RunResult result = run();
   ASSERT_TRUE(result.outcome);
@@ -40,7 +40,7 @@ TEST_F(ExecTest, AMissingProgramIs203AndTheSentenceNamesIt) {
   EXPECT_EQ(result.status.code, 203);
 }
 
-TEST_F(ExecTest, AFileThatIsNotExecutableIs203WithPermissionDenied) {
+TEST_P(ExecTest, AFileThatIsNotExecutableIs203WithPermissionDenied) {
   write("plain", "#!/bin/sh\n");
   command({path("plain")});
   const RunResult result = run();
@@ -49,7 +49,7 @@ TEST_F(ExecTest, AFileThatIsNotExecutableIs203WithPermissionDenied) {
   EXPECT_EQ(result.outcome->error->sys_errno(), EACCES);
 }
 
-TEST_F(ExecTest, ANameIsLookedUpInExecSearchPath) {
+TEST_P(ExecTest, ANameIsLookedUpInExecSearchPath) {
   write("tool", "#!/bin/sh\necho from-search-path\n");
   ::chmod(path("tool").c_str(), 0755);
   set(Directive::ExecSearchPath, std::vector<std::string>{"/no/such/dir", directory_});
@@ -57,12 +57,12 @@ TEST_F(ExecTest, ANameIsLookedUpInExecSearchPath) {
   EXPECT_EQ(run().output, "from-search-path\n");
 }
 
-TEST_F(ExecTest, ANameWithoutSearchPathIsFoundInTheUsualDirectories) {
+TEST_P(ExecTest, ANameWithoutSearchPathIsFoundInTheUsualDirectories) {
   command({"echo", "found"});
   EXPECT_EQ(run().output, "found\n");
 }
 
-TEST_F(ExecTest, AMissingWorkingDirectoryIs200) {
+TEST_P(ExecTest, AMissingWorkingDirectoryIs200) {
   set(Directive::WorkingDirectory, std::string("/no/such/dir"));
   shell("pwd");
   const RunResult result = run();
@@ -71,39 +71,39 @@ TEST_F(ExecTest, AMissingWorkingDirectoryIs200) {
   EXPECT_EQ(result.status.code, 200);
 }
 
-TEST_F(ExecTest, AMissingWorkingDirectoryWithAMinusIsTheRoot) {
+TEST_P(ExecTest, AMissingWorkingDirectoryWithAMinusIsTheRoot) {
   set(Directive::WorkingDirectory, std::string("-/no/such/dir"));
   shell("pwd");
   EXPECT_EQ(run().output, "/\n");
 }
 
-TEST_F(ExecTest, TheProgramRunsInItsWorkingDirectoryWithItsMask) {
+TEST_P(ExecTest, TheProgramRunsInItsWorkingDirectoryWithItsMask) {
   set(Directive::WorkingDirectory, directory_);
   set(Directive::UMask, std::int64_t{0027});
   shell("pwd; umask");
   EXPECT_EQ(run().output, directory_ + "\n0027\n");
 }
 
-TEST_F(ExecTest, TheProgramLeadsItsOwnSessionAndStartsWithAnOpenSignalMask) {
+TEST_P(ExecTest, TheProgramLeadsItsOwnSessionAndStartsWithAnOpenSignalMask) {
   shell(
       "read -r _ _ _ _ _ session _ < /proc/self/stat; echo $((session == $$)); grep SigBlk "
       "/proc/self/status");
   EXPECT_EQ(run().output, "1\nSigBlk:\t0000000000000000\n");
 }
 
-TEST_F(ExecTest, SigpipeIsIgnoredUnlessTheUnitSaysOtherwise) {
+TEST_P(ExecTest, SigpipeIsIgnoredUnlessTheUnitSaysOtherwise) {
   shell("grep SigIgn /proc/self/status");
   EXPECT_EQ(run().output, "SigIgn:\t0000000000001000\n");
   set(Directive::IgnoreSIGPIPE, false);
   EXPECT_EQ(run().output, "SigIgn:\t0000000000000000\n");
 }
 
-TEST_F(ExecTest, NoDescriptorOfTheDaemonReachesTheProgram) {
+TEST_P(ExecTest, NoDescriptorOfTheDaemonReachesTheProgram) {
   shell("ls /proc/$$/fd");
   EXPECT_EQ(run().output, "0\n1\n2\n");
 }
 
-TEST_F(ExecTest, AThousandStartsLeaveNoDescriptorAndNoZombie) {
+TEST_P(ExecTest, AThousandStartsLeaveNoDescriptorAndNoZombie) {
   shell("exit 0");
   run();
   const std::size_t before = open_descriptors();
@@ -117,7 +117,7 @@ TEST_F(ExecTest, AThousandStartsLeaveNoDescriptorAndNoZombie) {
   EXPECT_EQ(open_descriptors(), before);
 }
 
-TEST_F(ExecTest, ManyChildrenOnTheirWayAtOnceDoNotDisturbEachOther) {
+TEST_P(ExecTest, ManyChildrenOnTheirWayAtOnceDoNotDisturbEachOther) {
   std::vector<SpawnedChild> children;
   for (int i = 0; i < 100; ++i) {
     shell("exit " + std::to_string(i));
@@ -133,7 +133,7 @@ TEST_F(ExecTest, ManyChildrenOnTheirWayAtOnceDoNotDisturbEachOther) {
   }
 }
 
-TEST_F(ExecTest, AChildThatSleepsAtItsGateIsWokenWhateverIsDecided) {
+TEST_P(ExecTest, AChildThatSleepsAtItsGateIsWokenWhateverIsDecided) {
   const auto sleeper = [this] {
     shell("exit 7");
     auto compiled = compile(request());
@@ -159,7 +159,7 @@ TEST_F(ExecTest, AChildThatSleepsAtItsGateIsWokenWhateverIsDecided) {
   EXPECT_EQ(wait_for_end(abandoned).code, static_cast<int>(ExitCode::exec));
 }
 
-TEST_F(ExecTest, AChildLetGoOfBeforeItsExecStillGetsThere) {
+TEST_P(ExecTest, AChildLetGoOfBeforeItsExecStillGetsThere) {
   // The fifo holds the child in its very first steps; only then does its owner forget it.
   ASSERT_EQ(::mkfifo(path("gate").c_str(), 0600), 0);
   set(Directive::StandardInput,
@@ -178,13 +178,58 @@ TEST_F(ExecTest, AChildLetGoOfBeforeItsExecStillGetsThere) {
   EXPECT_EQ(wait_for_end(pidfd).code, 5);
 }
 
-TEST_F(ExecTest, OomScoreAdjustReachesTheProgramAndNotTheDaemon) {
+TEST_P(ExecTest, AChildThatIsKilledBeforeItTookAnythingIsHeardOf) {
+  shell("exit 0");
+  auto compiled = compile(request());
+  auto child = spawner_.spawn(std::move(compiled.plan), {}, true);
+  ASSERT_TRUE(child) << child.error().to_string();
+  ASSERT_TRUE(child->pidfd().send_signal(SIGKILL));
+  EXPECT_EQ(wait_for_end(child->pidfd()).code, SIGKILL);
+  child->ended();
+  ASSERT_TRUE(child->outcome());
+}
+
+// What waits for a child is there for that child: not when the next one gets the same number.
+TEST_P(ExecTest, WhatAKilledChildDidNotTakeIsTakenByNobody) {
+  for (int i = 0; i < 200; ++i) {
+    shell("exit 1");
+    auto compiled = compile(request());
+    auto child = spawner_.spawn(std::move(compiled.plan), {}, true);
+    ASSERT_TRUE(child) << child.error().to_string();
+    ASSERT_TRUE(child->pidfd().send_signal(SIGKILL));
+    EXPECT_EQ(wait_for_end(child->pidfd()).code, SIGKILL);
+    child->ended();
+    ASSERT_TRUE(child->outcome());
+    if (i % 20 != 0) continue;
+    shell("echo mine; exit 4");
+    const RunResult next = run();
+    EXPECT_EQ(next.output, "mine\n");
+    EXPECT_EQ(next.status.code, 4);
+  }
+}
+
+// More than fit into one message (SCM_MAX_FD).
+TEST_P(ExecTest, HundredsOfDescriptorsArePassedToo) {
+  std::vector<sys::Fd> kept;
+  for (int i = 0; i < 300; ++i) {
+    kept.push_back(*sys::make_memfd("passed", std::to_string(i)));
+    request_.passed.push_back({kept.back().get(), "passed", false});
+  }
+  shell(
+      "cat /proc/$$/fd/3; echo; cat /proc/$$/fd/252; echo; cat /proc/$$/fd/302; echo; "
+      "test -e /proc/$$/fd/303 || echo no more");
+  EXPECT_EQ(run().output, "0\n249\n299\nno more\n");
+}
+
+TEST_P(ExecTest, OomScoreAdjustReachesTheProgramAndNotTheDaemon) {
   const std::string before = read("/proc/self/oom_score_adj");
   set(Directive::OOMScoreAdjust, std::int64_t{321});
   shell("cat /proc/self/oom_score_adj");
   EXPECT_EQ(run().output, "321\n");
   EXPECT_EQ(read("/proc/self/oom_score_adj"), before);
 }
+
+INSTANTIATE_TEST_SUITE_P(Descriptors, ExecTest, copied_or_handed_over(), way_of);
 
 }  // namespace
 }  // namespace pidward::exec

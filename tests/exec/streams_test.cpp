@@ -22,19 +22,19 @@ StreamTarget output(StandardOutput kind, std::string argument = {}) {
 
 using StreamsTest = ExecTest;
 
-TEST_F(StreamsTest, InputIsEmptyByDefault) {
+TEST_P(StreamsTest, InputIsEmptyByDefault) {
   shell("wc -c");
   EXPECT_EQ(run().output, "0\n");
 }
 
-TEST_F(StreamsTest, DataIsFedToInput) {
+TEST_P(StreamsTest, DataIsFedToInput) {
   set(Directive::StandardInput, input(StandardInput::data));
   set(Directive::StandardInputText, std::string("one\ntwo\n"));
   shell("cat");
   EXPECT_EQ(run().output, "one\ntwo\n");
 }
 
-TEST_F(StreamsTest, AFileIsReadAndAMissingOneIs208) {
+TEST_P(StreamsTest, AFileIsReadAndAMissingOneIs208) {
   write("in", "contents\n");
   set(Directive::StandardInput, input(StandardInput::file, path("in")));
   shell("cat");
@@ -43,7 +43,7 @@ TEST_F(StreamsTest, AFileIsReadAndAMissingOneIs208) {
   EXPECT_EQ(run().status.code, 208);
 }
 
-TEST_F(StreamsTest, AppendKeepsWhatIsThereAndTruncateDoesNot) {
+TEST_P(StreamsTest, AppendKeepsWhatIsThereAndTruncateDoesNot) {
   write("log", "old\n");
   shell("echo new");
   set(Directive::StandardOutput, output(StandardOutput::append, path("log")));
@@ -54,7 +54,7 @@ TEST_F(StreamsTest, AppendKeepsWhatIsThereAndTruncateDoesNot) {
   EXPECT_EQ(read(path("log")), "new\n");
 }
 
-TEST_F(StreamsTest, AnUnwritableOutputIs209AndErrorIs222) {
+TEST_P(StreamsTest, AnUnwritableOutputIs209AndErrorIs222) {
   shell("echo x");
   set(Directive::StandardOutput, output(StandardOutput::file, "/no/such/dir/log"));
   EXPECT_EQ(run().status.code, 209);
@@ -63,12 +63,12 @@ TEST_F(StreamsTest, AnUnwritableOutputIs209AndErrorIs222) {
   EXPECT_EQ(run().status.code, 222);
 }
 
-TEST_F(StreamsTest, ErrorInheritsOutput) {
+TEST_P(StreamsTest, ErrorInheritsOutput) {
   shell("echo out; echo err >&2");
   EXPECT_EQ(run().output, "out\nerr\n");
 }
 
-TEST_F(StreamsTest, OneFileForOutputAndErrorHasOneOffset) {
+TEST_P(StreamsTest, OneFileForOutputAndErrorHasOneOffset) {
   set(Directive::StandardOutput, output(StandardOutput::truncate, path("both")));
   set(Directive::StandardError, output(StandardOutput::truncate, path("both")));
   shell("echo out; echo err >&2; echo again");
@@ -76,7 +76,7 @@ TEST_F(StreamsTest, OneFileForOutputAndErrorHasOneOffset) {
   EXPECT_EQ(read(path("both")), "out\nerr\nagain\n");
 }
 
-TEST_F(StreamsTest, JournalIsTheStreamThatIsHandedIn) {
+TEST_P(StreamsTest, JournalIsTheStreamThatIsHandedIn) {
   auto pipe = sys::make_pipe();
   ASSERT_TRUE(pipe);
   set(Directive::StandardOutput, output(StandardOutput::journal));
@@ -89,14 +89,14 @@ TEST_F(StreamsTest, JournalIsTheStreamThatIsHandedIn) {
   EXPECT_EQ(*text, "to the log\nand this\n");
 }
 
-TEST_F(StreamsTest, JournalWithoutALogIsNowhereAndNotAnError) {
+TEST_P(StreamsTest, JournalWithoutALogIsNowhereAndNotAnError) {
   set(Directive::StandardOutput, output(StandardOutput::journal));
   shell("echo lost");
   const RunResult result = run();
   EXPECT_EQ(result.status.code, 0);
 }
 
-TEST_F(StreamsTest, PassedDescriptorsComeInOrderWithTheirNames) {
+TEST_P(StreamsTest, PassedDescriptorsComeInOrderWithTheirNames) {
   std::vector<sys::Fd> files;
   for (const char* text : {"first", "second", "third"})
     files.push_back(std::move(*sys::make_memfd(text, text)));
@@ -108,7 +108,7 @@ TEST_F(StreamsTest, PassedDescriptorsComeInOrderWithTheirNames) {
   EXPECT_EQ(run().output, "3 c:a:unknown 1\nthirdfirstsecond0\n1\n2\n3\n4\n5\n");
 }
 
-TEST_F(StreamsTest, PassedDescriptorsAreNonBlockingWhereAskedFor) {
+TEST_P(StreamsTest, PassedDescriptorsAreNonBlockingWhereAskedFor) {
   auto blocking = sys::make_socketpair(SOCK_STREAM | SOCK_NONBLOCK);
   auto non_blocking = sys::make_socketpair(SOCK_STREAM);
   ASSERT_TRUE(blocking && non_blocking);
@@ -119,7 +119,7 @@ TEST_F(StreamsTest, PassedDescriptorsAreNonBlockingWhereAskedFor) {
   EXPECT_NE(::fcntl(non_blocking->first.get(), F_GETFL) & O_NONBLOCK, 0);
 }
 
-TEST_F(StreamsTest, InputFromANamedDescriptor) {
+TEST_P(StreamsTest, InputFromANamedDescriptor) {
   auto file = sys::make_memfd("named", "by name\n");
   ASSERT_TRUE(file);
   request_.passed = {{file->get(), "web", false}};
@@ -130,7 +130,7 @@ TEST_F(StreamsTest, InputFromANamedDescriptor) {
   EXPECT_EQ(run().compiled.exit_code, ExitCode::standard_input);
 }
 
-TEST_F(StreamsTest, AConnectionIsInputAndOutput) {
+TEST_P(StreamsTest, AConnectionIsInputAndOutput) {
   auto pair = sys::make_socketpair(SOCK_STREAM);
   ASSERT_TRUE(pair);
   ASSERT_TRUE(sys::write_all(pair->first.get(), "ping\n"));
@@ -143,6 +143,8 @@ TEST_F(StreamsTest, AConnectionIsInputAndOutput) {
   ASSERT_TRUE(answer);
   EXPECT_EQ(*answer, "got ping\n");
 }
+
+INSTANTIATE_TEST_SUITE_P(Descriptors, StreamsTest, copied_or_handed_over(), way_of);
 
 }  // namespace
 }  // namespace pidward::exec

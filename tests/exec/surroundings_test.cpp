@@ -10,7 +10,7 @@ using unit::Directive;
 
 using SurroundingsTest = ExecTest;
 
-TEST_F(SurroundingsTest, LaterSourcesOfTheEnvironmentWin) {
+TEST_P(SurroundingsTest, LaterSourcesOfTheEnvironmentWin) {
   request_.extra_environment = {"A=extra", "INVOCATION_ID=0123"};
   request_.manager_environment = {"A=manager", "B=manager", "LANG=C.UTF-8"};
   request_.daemon_environment = {"C=passed", "D=not-passed"};
@@ -22,7 +22,7 @@ TEST_F(SurroundingsTest, LaterSourcesOfTheEnvironmentWin) {
   EXPECT_EQ(run().output, "unit,file,passed,,quoted value,0123,C.UTF-8\n");
 }
 
-TEST_F(SurroundingsTest, WhatAServiceIsPromisedWinsOverWhatWasSetForAll) {
+TEST_P(SurroundingsTest, WhatAServiceIsPromisedWinsOverWhatWasSetForAll) {
   request_.extra_environment = {"INVOCATION_ID=0123", "MAINPID=7"};
   request_.manager_environment = {"HOME=/elsewhere", "INVOCATION_ID=of-all", "LANG=C.UTF-8",
                                   "MAINPID=1"};
@@ -31,7 +31,7 @@ TEST_F(SurroundingsTest, WhatAServiceIsPromisedWinsOverWhatWasSetForAll) {
   EXPECT_EQ(run().output, "/nonexistent,0123,7,C.UTF-8,nobody\n");
 }
 
-TEST_F(SurroundingsTest, AWatchedProcessKnowsThatItIsTheOne) {
+TEST_P(SurroundingsTest, AWatchedProcessKnowsThatItIsTheOne) {
   request_.extra_environment = {"WATCHDOG_USEC=5000000"};
   shell("echo $WATCHDOG_USEC $((WATCHDOG_PID == $$))");
   EXPECT_EQ(run().output, "5000000 1\n");
@@ -40,14 +40,14 @@ TEST_F(SurroundingsTest, AWatchedProcessKnowsThatItIsTheOne) {
   EXPECT_EQ(run().output, "[]\n");
 }
 
-TEST_F(SurroundingsTest, UnsetEnvironmentComesLast) {
+TEST_P(SurroundingsTest, UnsetEnvironmentComesLast) {
   set(Directive::Environment, std::vector<std::string>{"A=1", "B=2", "C=3"});
   set(Directive::UnsetEnvironment, std::vector<std::string>{"A", "B=2", "C=other"});
   shell("echo [$A][$B][$C]");
   EXPECT_EQ(run().output, "[][][3]\n");
 }
 
-TEST_F(SurroundingsTest, AnEnvironmentFileThatWouldBlockIsRefused) {
+TEST_P(SurroundingsTest, AnEnvironmentFileThatWouldBlockIsRefused) {
   const std::string fifo = path("fifo");
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
   set(Directive::EnvironmentFile, std::vector<std::string>{fifo});
@@ -59,7 +59,7 @@ TEST_F(SurroundingsTest, AnEnvironmentFileThatWouldBlockIsRefused) {
   EXPECT_FALSE(compile(request()).error.has_value());
 }
 
-TEST_F(SurroundingsTest, AMissingEnvironmentFileIsAResourceFailureUnlessOptional) {
+TEST_P(SurroundingsTest, AMissingEnvironmentFileIsAResourceFailureUnlessOptional) {
   shell("echo ok");
   set(Directive::EnvironmentFile, std::vector<std::string>{"/no/such/file"});
   const RunResult failed = run();
@@ -70,20 +70,20 @@ TEST_F(SurroundingsTest, AMissingEnvironmentFileIsAResourceFailureUnlessOptional
   EXPECT_EQ(run().output, "ok\n");
 }
 
-TEST_F(SurroundingsTest, VariablesInTheCommandLineAreExpanded) {
+TEST_P(SurroundingsTest, VariablesInTheCommandLineAreExpanded) {
   set(Directive::Environment, std::vector<std::string>{"WORDS=a b", "ONE=x y"});
   command({"/bin/sh", "-c", "for i; do echo \"<$i>\"; done", "sh", "$WORDS", "${ONE}", "$$HOME"});
   EXPECT_EQ(run().output, "<a>\n<b>\n<x y>\n<$HOME>\n");
 }
 
-TEST_F(SurroundingsTest, LimitsAreSet) {
+TEST_P(SurroundingsTest, LimitsAreSet) {
   set(Directive::LimitNOFILE, unit::ResourceLimit{100, 200});
   set(Directive::LimitCORE, unit::ResourceLimit{0, 0});
   shell("ulimit -Sn; ulimit -Hn; ulimit -c");
   EXPECT_EQ(run().output, "100\n200\n0\n");
 }
 
-TEST_F(SurroundingsTest, PriorityPolicyAndAffinityAreSet) {
+TEST_P(SurroundingsTest, PriorityPolicyAndAffinityAreSet) {
   set(Directive::Nice, std::int64_t{5});
   set(Directive::CPUSchedulingPolicy, std::int64_t{3});  // batch
   set(Directive::CPUAffinity, std::vector<std::string>{"0"});
@@ -94,13 +94,13 @@ TEST_F(SurroundingsTest, PriorityPolicyAndAffinityAreSet) {
   EXPECT_NE(output.find("5\nCpus_allowed_list:\t0\n"), std::string::npos) << output;
 }
 
-TEST_F(SurroundingsTest, AnImpossibleAffinityIs215) {
+TEST_P(SurroundingsTest, AnImpossibleAffinityIs215) {
   set(Directive::CPUAffinity, std::vector<std::string>{"1000"});
   shell("exit 0");
   EXPECT_EQ(run().status.code, 215);
 }
 
-TEST_F(SurroundingsTest, DirectoriesAreMadeWithTheirModesAndAnnounced) {
+TEST_P(SurroundingsTest, DirectoriesAreMadeWithTheirModesAndAnnounced) {
   set(Directive::RuntimeDirectory,
       std::vector<unit::ExecDirectory>{{"web", {}}, {"web/deep", {"alias"}}});
   set(Directive::RuntimeDirectoryMode, std::int64_t{0750});
@@ -114,7 +114,7 @@ TEST_F(SurroundingsTest, DirectoriesAreMadeWithTheirModesAndAnnounced) {
   EXPECT_EQ(std::filesystem::read_symlink(path("run/alias")), "web/deep");
 }
 
-TEST_F(SurroundingsTest, RuntimeDirectoriesGoUnlessPreserved) {
+TEST_P(SurroundingsTest, RuntimeDirectoriesGoUnlessPreserved) {
   set(Directive::RuntimeDirectory, std::vector<unit::ExecDirectory>{{"web", {}}});
   shell("touch $RUNTIME_DIRECTORY/file");
   run();
@@ -126,7 +126,7 @@ TEST_F(SurroundingsTest, RuntimeDirectoriesGoUnlessPreserved) {
   EXPECT_FALSE(std::filesystem::exists(path("run/web")));
 }
 
-TEST_F(SurroundingsTest, DirectoriesBelongToTheUserWithAllThatIsInThem) {
+TEST_P(SurroundingsTest, DirectoriesBelongToTheUserWithAllThatIsInThem) {
   if (!is_root()) GTEST_SKIP() << "giving files away takes root";
   std::filesystem::create_directories(path("state/web/sub"));
   write("state/web/sub/file", "x");
@@ -136,7 +136,7 @@ TEST_F(SurroundingsTest, DirectoriesBelongToTheUserWithAllThatIsInThem) {
   EXPECT_EQ(run().output, "nobody\nnobody\nnobody\n");
 }
 
-TEST_F(SurroundingsTest, ALinkPlantedByAnotherUserIsNotFollowed) {
+TEST_P(SurroundingsTest, ALinkPlantedByAnotherUserIsNotFollowed) {
   if (!is_root()) GTEST_SKIP() << "planting another user's link takes root";
   std::filesystem::create_directories(path("state"));
   std::filesystem::create_directories(path("victim"));
@@ -151,6 +151,8 @@ TEST_F(SurroundingsTest, ALinkPlantedByAnotherUserIsNotFollowed) {
   ASSERT_EQ(::stat(path("victim").c_str(), &info), 0);
   EXPECT_EQ(info.st_uid, 0U);
 }
+
+INSTANTIATE_TEST_SUITE_P(Descriptors, SurroundingsTest, copied_or_handed_over(), way_of);
 
 }  // namespace
 }  // namespace pidward::exec

@@ -80,7 +80,7 @@ class TerminalTest : public ExecTest {
   std::string line_;  ///< path of the program's side
 };
 
-TEST_F(TerminalTest, ItIsStandardInputAndTheControllingTerminal) {
+TEST_P(TerminalTest, ItIsStandardInputAndTheControllingTerminal) {
   ASSERT_TRUE(sys::write_all(terminal_.get(), "typed\n"));
   shell("tty; read -r word; echo \"$word\"; read -r word2 < /dev/tty; echo \"$word2\"");
   ASSERT_TRUE(sys::write_all(terminal_.get(), "again\n"));
@@ -88,14 +88,14 @@ TEST_F(TerminalTest, ItIsStandardInputAndTheControllingTerminal) {
   EXPECT_EQ(result.output, line_ + "\ntyped\nagain\n");
 }
 
-TEST_F(TerminalTest, OutputIsTheSameTerminal) {
+TEST_P(TerminalTest, OutputIsTheSameTerminal) {
   set(Directive::StandardOutput, StreamTarget{static_cast<std::int64_t>(StandardOutput::tty), {}});
   shell("test -t 1 && test -t 2 && echo both");
   EXPECT_EQ(run().status.code, 0);
   EXPECT_EQ(line_said(), "both");
 }
 
-TEST_F(TerminalTest, OutputAloneDoesNotTakeIt) {
+TEST_P(TerminalTest, OutputAloneDoesNotTakeIt) {
   take(StandardInput::null);
   set(Directive::StandardOutput, StreamTarget{static_cast<std::int64_t>(StandardOutput::tty), {}});
   shell("test -t 1 && ! (: < /dev/tty) 2>/dev/null && echo only");
@@ -103,7 +103,7 @@ TEST_F(TerminalTest, OutputAloneDoesNotTakeIt) {
   EXPECT_EQ(line_said(), "only");
 }
 
-TEST_F(TerminalTest, FailDoesNotWaitForOneThatIsTaken) {
+TEST_P(TerminalTest, FailDoesNotWaitForOneThatIsTaken) {
   SpawnedChild first = holder();
   take(StandardInput::tty_fail);
   shell("true");
@@ -116,7 +116,7 @@ TEST_F(TerminalTest, FailDoesNotWaitForOneThatIsTaken) {
   wait_for_end(first.pidfd());
 }
 
-TEST_F(TerminalTest, ForceTakesItFromAnotherSession) {
+TEST_P(TerminalTest, ForceTakesItFromAnotherSession) {
   SpawnedChild first = holder();
   take(StandardInput::tty_force);
   ASSERT_TRUE(sys::write_all(terminal_.get(), "mine\n"));
@@ -126,7 +126,7 @@ TEST_F(TerminalTest, ForceTakesItFromAnotherSession) {
   wait_for_end(first.pidfd());
 }
 
-TEST_F(TerminalTest, WaitsUntilItIsFree) {
+TEST_P(TerminalTest, WaitsUntilItIsFree) {
   SpawnedChild first = holder();
   shell("exec echo served");
   SpawnedChild second = start();
@@ -139,7 +139,7 @@ TEST_F(TerminalTest, WaitsUntilItIsFree) {
   EXPECT_EQ(read(output_path()), "served\n");
 }
 
-TEST_F(TerminalTest, AStopEndsTheWait) {
+TEST_P(TerminalTest, AStopEndsTheWait) {
   SpawnedChild first = holder();
   shell("true");
   SpawnedChild second = start();
@@ -152,21 +152,21 @@ TEST_F(TerminalTest, AStopEndsTheWait) {
   wait_for_end(first.pidfd());
 }
 
-TEST_F(TerminalTest, SomethingElseIsNoTerminal) {
+TEST_P(TerminalTest, SomethingElseIsNoTerminal) {
   write("file", "");
   set(Directive::TTYPath, path("file"));
   shell("true");
   EXPECT_EQ(run().status.code, 208);
 }
 
-TEST_F(TerminalTest, ItHasTheSizeAsked) {
+TEST_P(TerminalTest, ItHasTheSizeAsked) {
   set(Directive::TTYRows, std::uint64_t{33});
   set(Directive::TTYColumns, std::uint64_t{77});
   shell("stty size");
   EXPECT_EQ(run().output, "33 77\n");
 }
 
-TEST_F(TerminalTest, ResetMakesItSaneBeforeAndAfter) {
+TEST_P(TerminalTest, ResetMakesItSaneBeforeAndAfter) {
   termios modes{};
   ASSERT_EQ(::tcgetattr(ours_.get(), &modes), 0);
   ::cfmakeraw(&modes);
@@ -185,12 +185,12 @@ TEST_F(TerminalTest, ResetMakesItSaneBeforeAndAfter) {
   EXPECT_NE(modes.c_lflag & ECHO, 0U);
 }
 
-TEST_F(TerminalTest, ItIsNamedInTheEnvironment) {
+TEST_P(TerminalTest, ItIsNamedInTheEnvironment) {
   shell("echo $TERM");
   EXPECT_EQ(run().output, "vt220\n");
 }
 
-TEST_F(TerminalTest, DisallocatingWipesTheScreenAndItsHistory) {
+TEST_P(TerminalTest, DisallocatingWipesTheScreenAndItsHistory) {
   set(Directive::TTYVTDisallocate, true);
   shell("tty");
   EXPECT_TRUE(may_block(request()));
@@ -205,7 +205,7 @@ TEST_F(TerminalTest, DisallocatingWipesTheScreenAndItsHistory) {
   EXPECT_TRUE(has_terminal(*request().spec));
 }
 
-TEST_F(TerminalTest, HangUpEndsTheSessionThatHasIt) {
+TEST_P(TerminalTest, HangUpEndsTheSessionThatHasIt) {
   SpawnedChild first = holder();
   set(Directive::TTYVHangup, true);
   shell("tty");
@@ -215,7 +215,7 @@ TEST_F(TerminalTest, HangUpEndsTheSessionThatHasIt) {
   EXPECT_EQ(status.code, SIGHUP);
 }
 
-TEST_F(TerminalTest, ItBelongsToTheUserAndThenToRootAgain) {
+TEST_P(TerminalTest, ItBelongsToTheUserAndThenToRootAgain) {
   set(Directive::User, std::string("nobody"));
   shell("stat -c '%U %a' \"$(tty)\"");
   set(Directive::StandardOutput,
@@ -228,7 +228,7 @@ TEST_F(TerminalTest, ItBelongsToTheUserAndThenToRootAgain) {
   EXPECT_EQ(info.st_uid, 0U);
 }
 
-TEST_F(TerminalTest, ATerminalThatIsNotThereIsSaid) {
+TEST_P(TerminalTest, ATerminalThatIsNotThereIsSaid) {
   set(Directive::TTYPath, std::string("/dev/no-such-terminal"));
   set(Directive::TTYReset, true);
   shell("true");
@@ -237,6 +237,8 @@ TEST_F(TerminalTest, ATerminalThatIsNotThereIsSaid) {
   ASSERT_EQ(result.compiled.warnings.size(), 1U);
   EXPECT_NE(result.compiled.warnings[0].find("/dev/no-such-terminal"), std::string::npos);
 }
+
+INSTANTIATE_TEST_SUITE_P(Descriptors, TerminalTest, copied_or_handed_over(), way_of);
 
 }  // namespace
 }  // namespace pidward::exec

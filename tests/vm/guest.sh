@@ -59,7 +59,7 @@ processes() {
   case $selection in
     short)
       gtest process '*-*NumberStorm*/1:*NumberStorm*/2:*NumberStorm*/3:*HoldsThousands*'
-      gtest exec '*-*AThousandStarts*:StreamsTest.*:SurroundingsTest.*Environment*:TerminalTest.*'
+      gtest exec '*-*AThousandStarts*:*StreamsTest.*:*SurroundingsTest.*Environment*:*TerminalTest.*'
       gtest runtime '*Exhaustion*:ManagerTest.*:*HoldersTest.*:*LeasesTest.*:LeaseStorm*:Cgroup*:Freezer*'
       ;;
     *)
