@@ -2,19 +2,21 @@
 # Installs what is missing, builds, and runs the whole suite through ctest.
 #   sh tests/run.sh              the suite, built Release
 #   sh tests/run.sh --vm         the same, and what a virtual machine with the patched Linux 6.1 can prove
-#   sh tests/run.sh --all        the suite, after the format check, clang-tidy and the suite under ASan+UBSan
-#   sh tests/run.sh --tidy       clang-tidy, then the suite
+#   sh tests/run.sh --all        the same, after the format check and clang-tidy: what every change must pass
+#   sh tests/run.sh --asan       the suite under ASan+UBSan, then the suite
 #   sh tests/run.sh --tsan       what has threads under TSan, then the suite
+#   sh tests/run.sh --tidy       clang-tidy, then the suite
 #   sh tests/run.sh -- -R NAME   anything after -- goes to ctest
 set -eu
 
 usage() {
   cat <<'EOF'
-Usage: sh tests/run.sh [--all] [--vm] [--tidy] [--tsan] [--no-install] [--jobs N] [-- CTEST-ARGUMENT...]
-  --all         first check the format, run clang-tidy, and run the suite under ASan and UBSan
+Usage: sh tests/run.sh [--all] [--vm] [--asan] [--tsan] [--tidy] [--no-install] [--jobs N] [-- CTEST-ARGUMENT...]
+  --all         first check the format and run clang-tidy; with --vm
   --vm          build the patched Linux 6.1 as well, boot it under QEMU, and run what it can prove
-  --tidy        first run clang-tidy
+  --asan        first run the suite under ASan and UBSan
   --tsan        first run what has threads under TSan
+  --tidy        first run clang-tidy
   --no-install  do not install Debian packages, take what is there
   --jobs N      build and test jobs at once (default: the number of processors)
 EOF
@@ -23,16 +25,18 @@ EOF
 cd "$(dirname "$0")/.."
 all=
 vm=
-tidy=
+asan=
 tsan=
+tidy=
 install=yes
 jobs=$(nproc)
 while [ $# -gt 0 ]; do
   case "$1" in
-    --all) all=yes ;;
+    --all) all=yes vm=yes ;;
     --vm) vm=yes ;;
-    --tidy) tidy=yes ;;
+    --asan) asan=yes ;;
     --tsan) tsan=yes ;;
+    --tidy) tidy=yes ;;
     --no-install) install= ;;
     --jobs) shift; jobs=$1 ;;
     -h|--help) usage; exit 0 ;;
@@ -99,7 +103,7 @@ if [ -n "$all$tidy" ]; then
   step "clang-tidy"
   sh tests/tidy.sh "$jobs"
 fi
-if [ -n "$all" ]; then
+if [ -n "$asan" ]; then
   build asan
   # The house's rules are about objects as they ship, the kernel is the same; of the simulation and the crash test, which
   # are long, a part will do. What gives the daemon hardly any descriptors or room is measured for one without checkers.
