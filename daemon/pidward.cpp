@@ -18,6 +18,7 @@
 #include "bus/server.hpp"
 #include "runtime/logger.hpp"
 #include "runtime/manager.hpp"
+#include "runtime/signals.hpp"
 #include "sys/fd.hpp"
 #include "unit/unit_path.hpp"
 
@@ -171,6 +172,8 @@ int log_for_daemon(char** arguments) {
 
 int run(int argc, char** argv) {
   if (argc == 5 && std::string_view(argv[1]) == "--logger") return log_for_daemon(argv);
+  // An end that is asked for while we are still coming up is one in order, too.
+  pidward::runtime::Signals::block();
   Options options;
   CLI::App app("pidward supervises services and knows each process by its pidfd");
   declare(app, options);

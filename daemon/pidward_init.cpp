@@ -252,6 +252,8 @@ bool place_descriptors() {
     _exit(kExitNotRun);
   }
   setrlimit(RLIMIT_NOFILE, &original_limit);
+  // What we send before it listens is to wait for it, and not to end it.
+  for (const int signal : {SIGTERM, SIGHUP}) sigaddset(&original_mask, signal);
   sigprocmask(SIG_SETMASK, &original_mask, nullptr);
   execve(arguments[0], arguments, environment);
   say("Cannot run ", arguments[0]);

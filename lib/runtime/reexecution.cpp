@@ -2,7 +2,6 @@
 // anew. It finds everything as it would after a crash, and its descriptors besides.
 #include <cerrno>
 #include <climits>
-#include <csignal>
 #include <cstdlib>
 
 #include <fmt/core.h>
@@ -71,14 +70,10 @@ Status Manager::reexecute() {
       impl.source.context().defaults.find(unit::Directive::LimitNOFILE);
   if (given != nullptr) before.rlim_cur = std::get<unit::ResourceLimit>(*given).soft;
   ::setrlimit(RLIMIT_NOFILE, &before);
-  sigset_t none;
-  sigset_t mask;
-  sigemptyset(&none);
-  pthread_sigmask(SIG_SETMASK, &none, &mask);
+  // Our signals stay blocked: what comes meanwhile waits for the next of us.
   ::execv(program.c_str(), words.data());
   // Still here: everything stays as it was.
   const int why = errno;
-  pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   ::setrlimit(RLIMIT_NOFILE, &raised);
   ::unsetenv(kHandoverVariable);  // NOLINT(concurrency-mt-unsafe)
   impl.kept.take_back();

@@ -10,12 +10,26 @@
 
 namespace pidward::runtime {
 
-Status Signals::open(DescriptorWatcher& watcher) {
+namespace {
+
+sigset_t ours() {
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
   if (::getpid() == 1) sigaddset(&set, SIGRTMIN + 3);
+  return set;
+}
+
+}  // namespace
+
+void Signals::block() {
+  const sigset_t set = ours();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+Status Signals::open(DescriptorWatcher& watcher) {
+  block();
+  const sigset_t set = ours();
   std::signal(SIGPIPE, SIG_IGN);
   fd_ = sys::Fd(sys::adopt_fd, ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd_) return Error::from_errno(errno, "Cannot make a signal descriptor");

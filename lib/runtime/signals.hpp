@@ -12,8 +12,11 @@ class Signals final : private DescriptorHandler {
   using Callback = std::function<void(int signal)>;
   explicit Signals(Callback callback) : callback_(std::move(callback)) {}
 
-  /// Blocks SIGCHLD, SIGTERM, SIGINT and SIGHUP for this thread and those it makes, and ignores
-  /// SIGPIPE. As PID 1 also SIGRTMIN+3, by which container managers ask for a halt.
+  /// Blocks SIGCHLD, SIGTERM, SIGINT and SIGHUP for this thread and those it makes. As PID 1 also
+  /// SIGRTMIN+3, by which container managers ask for a halt. What comes from then on waits until
+  /// open() and is told then. Twice is once.
+  static void block();
+  /// Blocks them, and ignores SIGPIPE.
   Status open(DescriptorWatcher& watcher);
 
  private:

@@ -9,6 +9,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
+#include <unistd.h>
 
 #include "support/child.hpp"
 #include "support/temporary_directory.hpp"
@@ -122,6 +124,29 @@ TEST_P(UnderInit, AUnitThatIsToDieWithPidwardDiesAndNoOther) {
     ::poll(nullptr, 0, 10);
   }
   if (!grouped) static_cast<void>(helper.send_signal(SIGKILL));
+}
+
+/// Whether it has a child, and be it one that still runs the program of its parent.
+bool has_child(const Program& program) {
+  const std::string number = std::to_string(program.pid());
+  std::ifstream children("/proc/" + number + "/task/" + number + "/children");
+  pid_t pid = 0;
+  return static_cast<bool>(children >> pid);
+}
+
+TEST_P(UnderInit, AnEndThatIsAskedForWhilePidwardComesUpIsOneInOrder) {
+  for (int i = 0; i < 10; ++i) {
+    start();
+    while (!has_child(*init_)) ::sched_yield();
+    // Anywhere on its way: before its first instruction, among its first, or later.
+    ::usleep(static_cast<useconds_t>(i * i * 300));
+    ASSERT_TRUE(init_->signal(SIGTERM));
+    const auto end = init_->wait();
+    ASSERT_TRUE(end);
+    EXPECT_EQ(end->kind, ExitStatus::Kind::exited);
+    EXPECT_EQ(end->code, 0) << directory_.read("log");
+    init_.reset();
+  }
 }
 
 }  // namespace
