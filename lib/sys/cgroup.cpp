@@ -74,6 +74,12 @@ void append_numbers(std::string_view text, std::vector<pid_t>& numbers) {
   }
 }
 
+// A directory of cgroup2 has one link for each sub-directory, besides its own two.
+bool has_no_groups_below(int directory) {
+  struct stat status {};
+  return ::fstat(directory, &status) == 0 && status.st_nlink == 2;
+}
+
 Status append_pids(int directory, bool recursive, std::vector<pid_t>& numbers) {
   auto text = read_file_at(directory, "cgroup.procs", 16 << 20);
   if (!text) {
@@ -82,7 +88,7 @@ Status append_pids(int directory, bool recursive, std::vector<pid_t>& numbers) {
   } else {
     append_numbers(*text, numbers);
   }
-  if (!recursive) return {};
+  if (!recursive || has_no_groups_below(directory)) return {};
   PIDWARD_TRY(const auto entries, list_directory_at(directory, "."));
   for (const DirectoryEntry& entry : entries) {
     if (entry.type != DT_DIR) continue;
@@ -238,15 +244,20 @@ Result<bool> CgroupDir::contains(const Pidfd& process) const {
 Result<std::vector<Pidfd>> CgroupDir::processes(bool recursive) const {
   PIDWARD_TRY(const std::vector<pid_t> numbers, pids(recursive));
   std::vector<Pidfd> members;
+  // Most are in this very group, which the kernel tells in one call.
+  const auto here = id();
+  const auto is_right_here = [&here](const Pidfd& process) {
+    const auto info = process.info(uapi::kPidfdInfoCgroupId);
+    return here && info && (info->mask & uapi::kPidfdInfoCgroupId) != 0 && info->cgroup_id == *here;
+  };
   for (const pid_t number : numbers) {
     auto process = Pidfd::open(number);
     if (!process) {
       if (process.error().code() == Errc::limit_exceeded) return std::move(process).error();
       continue;  // ended since it was listed
     }
-    if (auto inside = contains(*process); inside && *inside) {
-      members.push_back(*std::move(process));
-    }
+    const auto inside = is_right_here(*process) ? Result<bool>(true) : contains(*process);
+    if (inside && *inside) members.push_back(*std::move(process));
   }
   return members;
 }

@@ -213,6 +213,10 @@ Result<bool> Pidfd::is_pidfs() const {
 }
 
 Result<pid_t> Pidfd::pid() const {
+  // In one call where the kernel has it; what it refuses to tell, fdinfo gives the reason for.
+  if (const auto told = info(uapi::kPidfdInfoPid); told && told->tgid > 0) {
+    return static_cast<pid_t>(told->tgid);
+  }
   PIDWARD_TRY(const std::optional<pid_t> pid, number_in_fdinfo(get()));
   if (!pid) return Error(Errc::invalid_argument, "The descriptor is not a pidfd");
   if (*pid == 0) return outside();

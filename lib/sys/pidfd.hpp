@@ -82,8 +82,8 @@ class Pidfd {
   [[nodiscard]] Result<std::uint64_t> inode() const;
   /// Whether this descriptor is on pidfs (Linux 6.9), so that its inode is an identity.
   [[nodiscard]] Result<bool> is_pidfs() const;
-  /// Its number as our pid namespace sees it, from fdinfo: works on every kernel. no_such_process
-  /// once it is reaped or if it is outside our namespace.
+  /// Its number as our pid namespace sees it: by PIDFD_GET_INFO or, on every kernel, from fdinfo.
+  /// no_such_process once it is reaped or if it is outside our namespace.
   [[nodiscard]] Result<pid_t> pid() const;
   /// PIDFD_GET_INFO with `mask` (uapi::kPidfdInfo*). not_supported before Linux 6.13,
   /// no_such_process when it is reaped and nothing of what was asked for is kept.

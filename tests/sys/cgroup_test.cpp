@@ -149,6 +149,11 @@ TEST_P(CgroupTest, ListsMembersOfSubGroupsAsPidfds) {
   for (const Pidfd& member : *all) numbers.insert(*member.pid());
   EXPECT_EQ(numbers, (std::set<pid_t>{upper.pid(), lower.pid()}));
   EXPECT_EQ(*group_.children(), std::vector<std::string>{"below"});
+  // By their paths, where pidfds do not tell the group.
+  test::FaultyKernel kernel;
+  kernel.fail(SYS_ioctl, ENOTTY, 0, -1);
+  EXPECT_EQ(group_.processes(false)->size(), 1U);
+  EXPECT_EQ(group_.processes()->size(), 2U);
 }
 
 TEST_P(CgroupTest, SignalsEveryMember) {

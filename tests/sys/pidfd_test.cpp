@@ -36,6 +36,20 @@ TEST(Pidfd, OfOneProcessHasOneInodeHoweverItWasOpened) {
   EXPECT_EQ(*opened->pid(), child.pid());
 }
 
+// Whichever way the kernel has.
+TEST(Pidfd, TellsItsNumberWithoutTheCallThatTellsEverything) {
+  const bool tells_everything = features().has(Feature::pidfd_info);
+  const LiveChild child = LiveChild::sleeping();
+  test::FaultyKernel kernel;
+  kernel.fail(SYS_ioctl, ENOTTY, 0, -1);
+  EXPECT_EQ(*child.pidfd().pid(), child.pid());
+  EXPECT_GT(kernel.count(SYS_openat), 0);
+  kernel.forget_calls();
+  kernel.fail(SYS_ioctl, 0, 0, 0);
+  EXPECT_EQ(*child.pidfd().pid(), child.pid());
+  EXPECT_EQ(kernel.count(SYS_openat) == 0, tells_everything);
+}
+
 TEST(Pidfd, OfTwoProcessesHasTwoInodesOnPidfs) {
   const LiveChild one = LiveChild::sleeping();
   const LiveChild two = LiveChild::sleeping();
