@@ -178,18 +178,8 @@ TEST_P(ExecTest, AChildLetGoOfBeforeItsExecStillGetsThere) {
   EXPECT_EQ(wait_for_end(pidfd).code, 5);
 }
 
-TEST_P(ExecTest, AChildThatIsKilledBeforeItTookAnythingIsHeardOf) {
-  shell("exit 0");
-  auto compiled = compile(request());
-  auto child = spawner_.spawn(std::move(compiled.plan), {}, true);
-  ASSERT_TRUE(child) << child.error().to_string();
-  ASSERT_TRUE(child->pidfd().send_signal(SIGKILL));
-  EXPECT_EQ(wait_for_end(child->pidfd()).code, SIGKILL);
-  child->ended();
-  ASSERT_TRUE(child->outcome());
-}
-
-// What waits for a child is there for that child: not when the next one gets the same number.
+// A child may be killed before it took what waits for it: that is heard of, and taken by nobody,
+// not when the next one gets the same number either.
 TEST_P(ExecTest, WhatAKilledChildDidNotTakeIsTakenByNobody) {
   for (int i = 0; i < 200; ++i) {
     shell("exit 1");
