@@ -1,9 +1,6 @@
 #include "exec/handover.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include <fcntl.h>
@@ -13,29 +10,9 @@
 #include <unistd.h>
 
 #include "sys/kernel.hpp"
+#include "sys/peer.hpp"
 
 namespace pidward::exec {
-namespace {
-
-bool send(int socket, const std::vector<int>& descriptors) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * LowNumbers::kMostInMessage)> control{};
-  const std::size_t size = sizeof(int) * descriptors.size();
-  char something = 0;
-  iovec data{&something, 1};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = CMSG_SPACE(size);
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(size);
-  std::memcpy(CMSG_DATA(header), descriptors.data(), size);
-  return ::sendmsg(socket, &message, MSG_NOSIGNAL) == 1;
-}
-
-}  // namespace
 
 Result<std::shared_ptr<LowNumbers>> LowNumbers::keep() {
   rlimit limit{};
@@ -64,7 +41,7 @@ std::optional<LowNumbers::Held> LowNumbers::hand_over(const std::shared_ptr<LowN
     return std::nullopt;
   }
   auto pair = sys::make_socketpair(SOCK_DGRAM);
-  if (!pair || !send(pair->first.get(), descriptors)) return std::nullopt;
+  if (!pair || !sys::send_message(pair->first.get(), "!", descriptors)) return std::nullopt;
   const int number = numbers->free_.back();
   if (::dup3(pair->second.get(), number, O_CLOEXEC) != number) return std::nullopt;
   numbers->free_.pop_back();
