@@ -125,7 +125,6 @@ void UnitTree::kill(const engine::KillProcesses& effect) {
   }
   const bool everybody =
       effect.whom == engine::KillWhom::all || effect.whom == engine::KillWhom::all_but_main;
-  if (everybody) awaited_.insert_or_assign(effect.unit, effect);
   // Who was forked while the others got their signal has none: look again until nobody is new.
   constexpr int kRounds = 16;
   std::unordered_set<std::uint64_t> signalled;
@@ -138,6 +137,7 @@ void UnitTree::kill(const engine::KillProcesses& effect) {
     }
     if (!is_new || !everybody || effect.signal == SIGKILL) break;
   }
+  if (everybody) awaited_.insert_or_assign(effect.unit, Awaited{effect, std::move(signalled)});
   watch_empty(effect.unit);
 }
 
@@ -169,11 +169,23 @@ void UnitTree::group_empty(UnitId unit) {
 
 void UnitTree::signal_latecomer(UnitId unit, const sys::Pidfd& process) {
   const auto found = awaited_.find(unit);
-  if (found == awaited_.end() || !found->second) return;
+  if (found == awaited_.end() || !found->second.signal) return;
   // Only a stop means everybody; a signal that an administrator sent meant those there were.
-  if (core_.engine.status(unit).active == engine::ActiveState::deactivating) {
-    send(process, *found->second);
+  if (core_.engine.status(unit).active == engine::ActiveState::deactivating &&
+      found->second.signalled.insert(key_of(process, core_.features)).second) {
+    send(process, *found->second.signal);
   }
+}
+
+/// A new process is seen in its group a moment after its parent is through with making it, and a
+/// signal to the parent may fall between. When the parent has ended, it is there.
+void UnitTree::signal_latecomers(UnitId unit) {
+  const auto found = awaited_.find(unit);
+  if (found == awaited_.end() || !found->second.signal) return;
+  const engine::KillProcesses effect = *found->second.signal;
+  // Who is killed cannot make anybody.
+  if (effect.signal == SIGKILL) return;
+  for (const sys::Pidfd& process : chosen(effect)) signal_latecomer(unit, process);
 }
 
 void UnitTree::process_ended(UnitId unit) {
@@ -185,7 +197,9 @@ void UnitTree::process_ended(UnitId unit) {
     for (const UnitId waiting : all) settle(waiting);
     return;
   }
-  if (unit && awaited_.contains(unit)) settle(unit);
+  if (!unit || !awaited_.contains(unit)) return;
+  signal_latecomers(unit);
+  settle(unit);
 }
 
 void UnitTree::forget(UnitId unit) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "runtime/cgroup_tree.hpp"
@@ -44,8 +45,10 @@ class UnitTree {
   [[nodiscard]] bool is_main_or_control(UnitId unit, ProcessId process,
                                         engine::KillWhom whom) const;
   void settle(UnitId unit);
-  /// A process that nobody could see when the unit was signalled gets the same signal.
+  /// A process that nobody could see when the unit was signalled gets the same signal, once.
   void signal_latecomer(UnitId unit, const sys::Pidfd& process);
+  /// The same for everybody who is there now.
+  void signal_latecomers(UnitId unit);
   /// Without control groups: takes orphans that came to us into the unit they belong to.
   void adopt_orphans(UnitId just_lost_one);
   [[nodiscard]] std::optional<UnitId> owner_of_orphan(const sys::Pidfd& process) const;
@@ -54,8 +57,12 @@ class UnitTree {
   CgroupTree& groups_;
   ProcessTracker& tracker_;
   std::function<bool(UnitId)> spawning_;
-  /// Units whose UnitEmpty is owed, and the signal that everybody in them was sent, if one was.
-  std::unordered_map<UnitId, std::optional<engine::KillProcesses>> awaited_;
+  /// A unit whose UnitEmpty is owed.
+  struct Awaited {
+    std::optional<engine::KillProcesses> signal;  ///< that everybody in it was sent, if one was
+    std::unordered_set<std::uint64_t> signalled;  ///< who has got it
+  };
+  std::unordered_map<UnitId, Awaited> awaited_;
 };
 
 }  // namespace pidward::runtime

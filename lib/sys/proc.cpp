@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <csignal>
+#include <ctime>
 #include <functional>
 #include <unordered_map>
 
@@ -105,6 +106,27 @@ Result<std::vector<pid_t>> child_numbers(pid_t parent, bool by_children_files) {
   return found;
 }
 
+// Whether a process that was sent SIGSTOP may be at work still, such as on a fork: it stops when it
+// leaves the kernel. One that waits there undisturbed, as for a child of vfork(2), counts as
+// stopped.
+bool may_be_at_work(const Pidfd& process) {
+  const auto number = process.pid();
+  if (!number) return false;
+  const std::string tasks = fmt::format("/proc/{}/task", *number);
+  const auto threads = list_directory(tasks);
+  if (!threads) return false;
+  return std::ranges::any_of(*threads, [&tasks](const DirectoryEntry& thread) {
+    const auto line = read_file(fmt::format("{}/{}/stat", tasks, thread.name));
+    const auto stat = line ? parse_stat(*line) : Result<ProcStat>(line.error());
+    return stat && (stat->state == 'R' || stat->state == 'S');
+  });
+}
+
+void give_time_to_stop() {
+  constexpr timespec kMoment{0, 100'000};
+  static_cast<void>(call(SYS_nanosleep, &kMoment, nullptr));
+}
+
 // A tree that is being killed without a cgroup. A stopped process forks no more, so the set of
 // those found grows only until all of it is stopped; then all are killed.
 class TreeKill {
@@ -117,6 +139,7 @@ class TreeKill {
     const bool is_self = number && *number == self_;
     PIDWARD_CHECK(add(std::move(root)));
     for (int pass = 0; pass < kPasses; ++pass) {
+      const bool all_stopped = is_all_stopped();
       const auto grew = look_for_more();
       if (!grew) {
         // Held all at once they are more than there are descriptors for.
@@ -126,14 +149,15 @@ class TreeKill {
         if (!below) return std::move(below).error();
         return killed_;
       }
-      if (!*grew) break;
+      if (!*grew && all_stopped) break;
+      if (!*grew) give_time_to_stop();
     }
     kill_found(is_self);
     return killed_;
   }
 
  private:
-  // The bound is for a tree whose members may not be stopped by us.
+  // The bound is for a tree whose members may not be stopped by us: some milliseconds.
   static constexpr int kPasses = 64;
   static constexpr int kDeepest = 256;
 
@@ -147,6 +171,16 @@ class TreeKill {
     if (*number != self_) static_cast<void>(process.send_signal(SIGSTOP));
     by_number_[*number] = found_.size();
     found_.push_back(std::move(process));
+    return true;
+  }
+
+  // Those who have stopped are not asked again.
+  bool is_all_stopped() {
+    while (stopped_ < found_.size()) {
+      const auto number = found_[stopped_].pid();
+      if (number && *number != self_ && may_be_at_work(found_[stopped_])) return false;
+      ++stopped_;
+    }
     return true;
   }
 
@@ -185,6 +219,7 @@ class TreeKill {
       const auto number = parent.pid();
       if (!number && is_for_want_of_descriptors(number.error())) return number.error();
       if (!number) break;
+      const bool is_stopped = *number == self_ || !may_be_at_work(parent);
       PIDWARD_TRY(const std::vector<pid_t> numbers,
                   child_numbers(*number, features_.has(Feature::proc_children)));
       bool met = false;
@@ -203,7 +238,8 @@ class TreeKill {
         if (Status below = kill_below(*child, levels - 1); !below) worst = std::move(below);
         killed_ += child->send_signal(SIGKILL).has_value() ? 1 : 0;
       }
-      if (!met) break;
+      if (!met && is_stopped) break;
+      if (!met) give_time_to_stop();
     }
     return worst;
   }
@@ -212,6 +248,7 @@ class TreeKill {
   pid_t self_;
   std::vector<Pidfd> found_;
   std::unordered_map<pid_t, std::size_t> by_number_;
+  std::size_t stopped_ = 0;  // of those found, from the first
   std::size_t killed_ = 0;
 };
 

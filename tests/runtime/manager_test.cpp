@@ -267,5 +267,23 @@ TEST_F(ManagerTest, WhoIsForkedDuringAStopIsStoppedAsWell) {
   }
 }
 
+TEST_F(ManagerTest, WhoIsForkedBehindTheSignalIsStoppedAsWell) {
+  // Long after everybody has been looked for, in the shell's own time. A shell's child loses a
+  // signal that comes before it has become another program.
+  const std::string program = directory_.write(
+      "forks-late",
+      "trap 'i=0; while [ $i -lt 50000 ]; do i=$((i + 1)); done; sleep 1000 &\n"
+      "  while read -r name < /proc/$!/comm && [ $name != sleep ]; do :; done; exit 0' TERM\n"
+      "systemd-notify --ready\n"
+      "while :; do sleep 0.01; done\n");
+  service("a.service",
+          "Type=notify\nNotifyAccess=all\nTimeoutStopSec=30s\nExecStart=/bin/sh " + program + "\n");
+  start_manager();
+  start("a.service");
+  wait_for("a.service", ActiveState::active);
+  stop("a.service");
+  wait_for("a.service", ActiveState::inactive);
+}
+
 }  // namespace
 }  // namespace pidward::runtime

@@ -1,5 +1,6 @@
 #include "sys/proc.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <set>
 
@@ -11,6 +12,7 @@
 
 #include "sys/faulty_kernel.hpp"
 #include "sys/live_child.hpp"
+#include "sys/reaper.hpp"
 
 namespace pidward::sys {
 namespace {
@@ -128,24 +130,38 @@ TEST_P(ProcTierTest, FindsDescendantsParentsFirst) {
 }
 
 TEST_P(ProcTierTest, KillsATreeThatKeepsForking) {
-  const auto ready = make_pipe();
-  ASSERT_TRUE(ready);
-  // The root stays and makes children that stay, without end.
-  const LiveChild root([&] {
-    for (int made = 0;; ++made) {
-      if (raw_syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0) == 0 || made > 400) {
-        for (;;) raw_syscall(SYS_ppoll, nullptr, 0, nullptr, nullptr, 0);
+  // Who gets away from it comes to us.
+  LiveChild subreaper([&] {
+    const auto self = Pidfd::self();
+    const auto ready = make_pipe();
+    if (!become_subreaper() || !self || !ready) return 1;
+    // The root stays and makes children that stay, without end.
+    const LiveChild root([&] {
+      for (int made = 0;; ++made) {
+        if (raw_syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0) == 0 || made > 400) {
+          for (;;) raw_syscall(SYS_ppoll, nullptr, 0, nullptr, nullptr, 0);
+        }
+        if (made == 20 && !write_all(ready->write_end.get(), "!")) return 1;
       }
-      if (made == 20 && !write_all(ready->write_end.get(), "!")) return 1;
-    }
+    });
+    if (read_some(ready->read_end.get(), 1)->size() != 1) return 2;
+    const auto killed = kill_tree(root.pidfd(), features_);
+    if (!killed || *killed < 20) return 3;
+    test::wait_for_end(root.pidfd());
+    const auto left = children_of(*self, features_);
+    if (!left) return 4;
+    // A killed one may be on its way, but it is neither asleep nor stopped any more.
+    const auto got_away = [](const Pidfd& each) {
+      const auto stat = stat_of(each);
+      return stat && (stat->state == 'S' || stat->state == 'T');
+    };
+    const auto survivors = std::ranges::count_if(*left, got_away);
+    for (const Pidfd& each : *left) static_cast<void>(each.send_signal(SIGKILL));
+    if (survivors > 0) return 5;
+    return 0;
   });
-  ASSERT_EQ(read_some(ready->read_end.get(), 1)->size(), 1U);
-  const auto killed = kill_tree(root.pidfd(), features_);
-  ASSERT_TRUE(killed);
-  EXPECT_GE(*killed, 20U);
-  test::wait_for_end(root.pidfd());
-  const auto left = descendants_of(root.pidfd(), features_);
-  EXPECT_TRUE(!left || left->empty());
+  test::wait_for_end(subreaper.pidfd());
+  EXPECT_EQ((*subreaper.pidfd().reap())->status, (ExitStatus{ExitStatus::Kind::exited, 0}));
 }
 
 TEST_P(ProcTierTest, KillsATreeThatItHasTooFewDescriptorsFor) {
