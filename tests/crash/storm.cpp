@@ -85,6 +85,8 @@ class Storm {
   bool reload_all_the_time();
   bool come_to_rest();
   bool all_run(bus::Client& bus);
+  void start(bus::Client& bus, const std::string& unit);
+  void start_again(bus::Client& bus);
   bool compare();
   bool complain(const std::string& what);
 
@@ -116,10 +118,11 @@ Keeper::Options Storm::make_keeper() {
     directory_.write(
         "units/" + name + ".service",
         fmt::format("[Unit]\nDefaultDependencies=no\nStartLimitIntervalSec=0\n[Service]\n"
-                    "{}Restart={}\nRestartSec=20ms\nTimeoutStopSec=60s\nExecStart={} {} {}{}\n",
+                    "{}Restart={}\nRestartSec=20ms\nTimeoutStartSec={}\nTimeoutStopSec=60s\n"
+                    "ExecStart={} {} {}{}\n",
                     number % 3 == 0 ? "Type=notify\n" : "",
-                    kind_of(number) == Kind::crashing ? "always" : "no", CRASH_SERVICE,
-                    directory_.path(), name,
+                    kind_of(number) == Kind::crashing ? "always" : "no",
+                    options_.keeps ? "90s" : "5s", CRASH_SERVICE, directory_.path(), name,
                     std::string(number % 3 == 0 ? " notify" : "") +
                         (kind_of(number) == Kind::crashing ? " crashing" : "")));
   }
@@ -319,6 +322,25 @@ bool Storm::all_run(bus::Client& bus) {
   return running == options_.services;
 }
 
+void Storm::start(bus::Client& bus, const std::string& unit) {
+  const auto answer = bus.manager("StartUnit", [&](bus::Writer& out) { out.s(unit).s("replace"); });
+  if (!answer) complain(answer.error().to_string());
+}
+
+/// Two things may end a service that counted as running, or as starting, when it was asked for:
+/// that it had been killed a moment before; and, with no keeper, that it had told a daemon that is
+/// gone that it was ready, which nobody has read. Its start then runs out of time.
+void Storm::start_again(bus::Client& bus) {
+  for (int number = 0; number < options_.services; ++number) {
+    const std::string unit = name_of(number) + ".service";
+    const auto result = bus.property(bus::unit_path(unit), "org.pidward1.Service", "Result");
+    if (!result) continue;
+    const bool was_killed = kind_of(number) == Kind::churned && result->text == "signal";
+    const bool was_unheard = !options_.keeps && number % 3 == 0 && result->text == "timeout";
+    if (was_killed || was_unheard) start(bus, unit);
+  }
+}
+
 /// From here on nothing crashes and nobody asks; all are asked for, and come up.
 bool Storm::come_to_rest() {
   directory_.write("calm", "");
@@ -326,9 +348,7 @@ bool Storm::come_to_rest() {
   auto bus = client();
   if (!bus) return complain("the daemon does not answer");
   for (int number = 0; number < options_.services; ++number) {
-    const auto answer = bus->manager(
-        "StartUnit", [&](bus::Writer& out) { out.s(name_of(number) + ".service").s("replace"); });
-    if (!answer) complain(answer.error().to_string());
+    start(*bus, name_of(number) + ".service");
   }
   while (Clock::now() < end) {
     if (!keeper_.look_after(milliseconds(50))) return complain("the daemon ended by itself");
@@ -338,6 +358,7 @@ bool Storm::come_to_rest() {
         running().size() == static_cast<std::size_t>(options_.services)) {
       return true;
     }
+    if (jobs && jobs->number == 0) start_again(*bus);
   }
   return complain("not all services come to run");
 }
