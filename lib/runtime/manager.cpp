@@ -222,6 +222,7 @@ Status Manager::Impl::open() {
       boost::asio::post(io, [this, record] { logs.note(record); });
     }
   });
+  LeftUnits units = load_left_units(left);
   watcher->set_round_end([](void* self) { static_cast<Manager::Impl*>(self)->child_doorbell(); },
                          this);
   groups.open(kept.is_same_process());
@@ -289,7 +290,7 @@ Status Manager::Impl::open() {
                                     return context;
                                   },
                                   [this](UnitId unit) { return transient.take_processes(unit); }});
-  return recover(left, whole);
+  return recover(left, whole, std::move(units));
 }
 
 Manager::Manager(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

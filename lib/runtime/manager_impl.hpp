@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <future>
 #include <map>
 #include <set>
 #include <string>
@@ -96,8 +97,22 @@ struct Manager::Impl final : EventSink {
   Result<UnitId> add_made(TransientRequest& wanted, const UnitSource::Specs& specs);
 
   // recovery.cpp: what an earlier daemon left
-  Status recover(const StateEntries& entries, bool whole);
-  Status find_processes(const StateEntries& entries, engine::ProcessMap& map);
+  /// A process that is on record, and what our parent kept of it.
+  struct LeftProcess {
+    ProcessRecord record;
+    std::optional<Result<process::ProcessHandle>> kept;
+  };
+  struct LeftUnits {
+    std::vector<unit::UnitName> names;
+    std::vector<engine::UnitRecord> records;
+    std::future<UnitSource::Specs> specs;
+  };
+  LeftUnits load_left_units(const StateEntries& entries);
+  std::vector<LeftProcess> open_kept_processes(const StateEntries& entries);
+  Status recover(const StateEntries& entries, bool whole, LeftUnits units);
+  Status find_processes(std::vector<LeftProcess> left, engine::ProcessMap& map);
+  Result<process::ProcessHandle> reopen_process(const ProcessRecord& record, UnitId unit,
+                                                const std::optional<std::string>& group);
   void find_unknown_processes(std::vector<engine::UnitRecord>& records, bool whole);
   void restore_units(const std::vector<engine::UnitRecord>& records, const engine::ProcessMap& map);
   void tell_of_lost_processes();

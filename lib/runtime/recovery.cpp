@@ -62,24 +62,34 @@ void Manager::Impl::keep_manager_entry() {
   keeper.flush();
 }
 
-/// Before the loop runs and anybody can ask for anything.
-Status Manager::Impl::recover(const StateEntries& entries, bool whole) {
-  std::vector<engine::UnitRecord> records;
-  std::vector<unit::UnitName> names;
+/// Reads the files of the units that were loaded, beside whatever else is to be found out.
+Manager::Impl::LeftUnits Manager::Impl::load_left_units(const StateEntries& entries) {
+  LeftUnits left;
   for (const auto& [key, text] : entries) {
     if (!key.starts_with(kUnit)) continue;
     auto name = unit::UnitName::parse(key.substr(kUnit.size()));
     if (!name) continue;
-    names.push_back(*name);
-    records.push_back({*std::move(name), text});
+    left.names.push_back(*name);
+    left.records.push_back({*std::move(name), text});
   }
-  engine::Effects effects;
-  if (!names.empty()) {
-    add_units(source.load_now(names), effects);
+  if (left.names.empty()) return left;
+  // Where there can be no thread, later.
+  left.specs = std::async(std::launch::async | std::launch::deferred,
+                          [this, names = left.names] { return source.load_now(names); });
+  return left;
+}
+
+/// Before the loop runs and anybody can ask for anything.
+Status Manager::Impl::recover(const StateEntries& entries, bool whole, LeftUnits units) {
+  std::vector<LeftProcess> left = open_kept_processes(entries);
+  std::vector<engine::UnitRecord>& records = units.records;
+  if (units.specs.valid()) {
+    engine::Effects effects;
+    add_units(units.specs.get(), effects);
     run(effects);
   }
   engine::ProcessMap map;
-  PIDWARD_CHECK(find_processes(entries, map));
+  PIDWARD_CHECK(find_processes(std::move(left), map));
   recover_descriptors(entries);
   find_unknown_processes(records, whole);
   if (const auto found = entries.find(kManager); found != entries.end()) {
@@ -116,16 +126,34 @@ void Manager::Impl::recover_manager_entry(std::string_view text) {
   environment = {record.environment.begin(), record.environment.end()};
 }
 
+/// What is on record of processes. One that was kept for us is the process itself, and knows how it
+/// ended. (What the kernel kills with its last descriptor is taken as a child, with its unit.)
+std::vector<Manager::Impl::LeftProcess> Manager::Impl::open_kept_processes(
+    const StateEntries& entries) {
+  std::vector<LeftProcess> left;
+  for (const auto& [key, text] : entries) {
+    auto record = parse_process(key, text);
+    if (!record) continue;
+    LeftProcess& process = left.emplace_back(LeftProcess{*std::move(record), std::nullopt});
+    if (process.record.autokilled) continue;
+    sys::Fd fd = kept.take(pidfd_name(process.record.id));
+    if (fd) process.kept = table.open(sys::Pidfd(std::move(fd)));
+  }
+  return left;
+}
+
 /// Opens every process of the records that is still there. Errors: one cannot be opened now, and
 /// may well be there; then everything stays as it is for another pidward.
-Status Manager::Impl::find_processes(const StateEntries& entries, engine::ProcessMap& map) {
+Status Manager::Impl::find_processes(std::vector<LeftProcess> left, engine::ProcessMap& map) {
   auto renamed = std::make_shared<std::unordered_map<ProcessId, ProcessId>>();
-  for (const auto& [key, text] : entries) {
-    const auto record = parse_process(key, text);
-    if (!record) continue;
-    const auto name = unit::UnitName::parse(record->unit);
+  for (LeftProcess& process : left) {
+    const ProcessRecord& record = process.record;
+    const auto name = unit::UnitName::parse(record.unit);
     const auto unit = name ? engine.find(*name) : std::nullopt;
-    if (!unit) continue;
+    if (!unit) {
+      if (process.kept) kept.drop(pidfd_name(record.id));
+      continue;
+    }
     std::optional<std::string> group;
     if (groups.is_available()) {
       const auto spec = engine.spec(*unit);
@@ -133,25 +161,17 @@ Status Manager::Impl::find_processes(const StateEntries& entries, engine::Proces
       const auto taken = spec ? groups.take_over(*unit, *spec)
                               : Result<sys::CgroupDir>(Error(Errc::no_such_unit, "It is gone"));
       if (!taken && is_shortage(taken.error())) {
-        return Error(taken.error()).within(fmt::format("Cannot take over {}", record->unit));
+        return Error(taken.error()).within(fmt::format("Cannot take over {}", record.unit));
       }
       if (taken) group = groups.path(*unit);
       if (taken && is_new) freezer.take_over(*unit, *taken);
     }
-    // One that was kept for us is the process itself, and knows how it ended.
-    sys::Fd held = kept.take(pidfd_name(record->id));
-    const bool autokilled = record->autokilled && held;
-    auto process =
-        held ? sys::Pidfd::from_untrusted(std::move(held)) : reopen(*record, features, group);
-    auto handle = !process     ? Result<process::ProcessHandle>(process.error())
-                  : autokilled ? table.adopt_child(*std::move(process), *unit, record->role,
-                                                   process::Collected::by_kernel)
-                               : table.open(*std::move(process));
-    Status tracked = handle ? tracker.add(*handle, *unit, record->role) : Status(handle.error());
+    const auto handle = process.kept ? *process.kept : reopen_process(record, *unit, group);
+    Status tracked = handle ? tracker.add(*handle, *unit, record.role) : Status(handle.error());
     if (!tracked) {
       if (is_shortage(tracked.error())) {
         return std::move(tracked).error().within(
-            fmt::format("Cannot take over process {} of {}", record->pid, record->unit));
+            fmt::format("Cannot take over process {} of {}", record.pid, record.unit));
       }
       if (tracked.error().code() != Errc::no_such_process) {
         log(LogLevel::warning, tracked.error().to_string());
@@ -159,24 +179,35 @@ Status Manager::Impl::find_processes(const StateEntries& entries, engine::Proces
       // Where ids are our own, the old one may be another process's soon: one that nobody has.
       constexpr std::uint64_t kNobody = std::uint64_t{1} << 63U;
       const ProcessId gone =
-          features.has(sys::Feature::pidfs) ? record->id : ProcessId(kNobody | record->id.number());
-      renamed->emplace(record->id, gone);
-      if (record->role == process::Role::main) {
+          features.has(sys::Feature::pidfs) ? record.id : ProcessId(kNobody | record.id.number());
+      renamed->emplace(record.id, gone);
+      if (record.role == process::Role::main) {
         ProcessId& lost = lost_mains[*name];
-        lost = std::max(lost, record->id);
+        lost = std::max(lost, record.id);
       }
       // It was made, and is not to be made again.
-      if (record->spawn) recovered_spawns.emplace(record->spawn, gone);
+      if (record.spawn) recovered_spawns.emplace(record.spawn, gone);
       continue;
     }
-    renamed->emplace(record->id, (*handle)->id());
-    if (record->spawn) recovered_spawns.emplace(record->spawn, (*handle)->id());
+    renamed->emplace(record.id, (*handle)->id());
+    if (record.spawn) recovered_spawns.emplace(record.spawn, (*handle)->id());
   }
   map = [renamed](ProcessId id) {
     const auto found = renamed->find(id);
     return found == renamed->end() ? id : found->second;
   };
   return {};
+}
+
+Result<process::ProcessHandle> Manager::Impl::reopen_process(
+    const ProcessRecord& record, UnitId unit, const std::optional<std::string>& group) {
+  sys::Fd held = record.autokilled ? kept.take(pidfd_name(record.id)) : sys::Fd();
+  if (held) {
+    PIDWARD_TRY(sys::Pidfd process, sys::Pidfd::from_untrusted(std::move(held)));
+    return table.adopt_child(std::move(process), unit, record.role, process::Collected::by_kernel);
+  }
+  PIDWARD_TRY(sys::Pidfd process, reopen(record, features, group));
+  return table.open(std::move(process));
 }
 
 /// Main processes with our label that no record speaks of, because what was written of them is

@@ -1,6 +1,7 @@
 #include "sys/pidfd.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -43,6 +44,27 @@ Error gone() {
 
 Error outside() {
   return {Errc::no_such_process, "The process is outside our pid namespace"};
+}
+
+Error names_a_thread() {
+  return {Errc::invalid_argument, "The pidfd names a thread, not a process"};
+}
+
+// What the kernel tells of a process by a descriptor that is a pidfd by its name; nothing if it is
+// none, or the kernel does not tell. No file system is asked, which could take its time, and no
+// driver, which could take the question for another: names without a slash are the kernel's.
+std::optional<uapi::PidfdInfo> told_of_a_pidfd(int fd) {
+  constexpr std::string_view kName = "anon_inode:[pidfd]";
+  std::array<char, kName.size() + 1> name{};
+  const std::string link = fmt::format("/proc/self/fd/{}", fd);
+  const long length = call(SYS_readlinkat, AT_FDCWD, link.c_str(), name.data(), name.size());
+  if (length < 0 || std::string_view(name.data(), static_cast<std::size_t>(length)) != kName) {
+    return std::nullopt;
+  }
+  uapi::PidfdInfo info;
+  info.mask = uapi::kPidfdInfoPid;
+  if (call(SYS_ioctl, fd, uapi::kPidfdGetInfo, &info) != 0) return std::nullopt;
+  return info;
 }
 
 // Whether fd is the pidfd of a single thread. Such a pidfd cannot be waited for as a process; the
@@ -99,13 +121,15 @@ Result<PidfsHandle> PidfsHandle::parse(std::string_view text) {
 
 Result<Pidfd> Pidfd::from_untrusted(Fd fd) {
   if (!fd) return Error(Errc::invalid_argument, "There is no descriptor where a pidfd should be");
+  if (const auto told = told_of_a_pidfd(fd.get()); told && told->tgid > 0) {
+    if (told->pid == told->tgid) return Pidfd(std::move(fd));
+    return names_a_thread();
+  }
   PIDWARD_TRY(const std::optional<pid_t> pid, number_in_fdinfo(fd.get()));
   if (!pid) return Error(Errc::invalid_argument, "The descriptor is not a pidfd");
   if (*pid == 0) return outside();
   PIDWARD_TRY(const bool thread, is_thread(fd.get(), *pid));
-  if (thread) {
-    return Error(Errc::invalid_argument, "The pidfd names a thread, not a process");
-  }
+  if (thread) return names_a_thread();
   return Pidfd(std::move(fd));
 }
 

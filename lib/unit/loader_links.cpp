@@ -111,8 +111,7 @@ std::string SearchIndex::real_directory(const std::string& directory) const {
 }
 
 std::optional<std::string> SearchIndex::link_target(const std::string& path) const {
-  const auto info = files_.info(path);
-  if (!info || info->kind != FileKind::symlink) return std::nullopt;
+  // What is no link cannot be read as one.
   const auto text = files_.read_link(path);
   if (!text || text->empty()) return std::nullopt;
   if (text->front() != '/') {

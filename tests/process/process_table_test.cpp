@@ -332,10 +332,10 @@ TEST_P(ProcessTableTest, IsAsBeforeAfterAFailedOpen) {
   const std::size_t before = test::open_descriptors();
   {
     test::FaultyKernel kernel;
+    kernel.fail(SYS_ioctl, ENOTTY, 0, -1);  // fdinfo tells what the process does not
     kernel.fail(SYS_openat, EMFILE);
     EXPECT_EQ(table_.open(child.copy()).error().code(), Errc::limit_exceeded);
     kernel.fail(features_.has(Feature::pidfs) ? SYS_fstatfs : SYS_openat, EIO);
-    kernel.fail(SYS_ioctl, ENOTTY, 0, -1);  // without pidfs nothing but fdinfo tells
     EXPECT_FALSE(table_.adopt_child(child.copy(), UnitId(1), Role::main));
   }
   EXPECT_EQ(table_.size(), 0U);

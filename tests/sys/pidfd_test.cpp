@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/temporary_directory.hpp"
 #include "sys/faulty_kernel.hpp"
 #include "sys/features.hpp"
 #include "sys/live_child.hpp"
@@ -105,6 +106,22 @@ TEST(Pidfd, RefusesDescriptorsOfOtherThings) {
   EXPECT_FALSE(Pidfd::from_untrusted(std::move(pipe->read_end)));
   EXPECT_FALSE(Pidfd::from_untrusted(*std::move(directory)));
   EXPECT_FALSE(Pidfd::from_untrusted(Fd()));
+}
+
+TEST(Pidfd, RefusesWhatOnlyHasTheNameOfOne) {
+  const test::TemporaryDirectory directory;
+  auto file = open_path(directory.write("anon_inode:[pidfd]", ""), O_RDONLY);
+  auto other = Fd(adopt_fd, static_cast<int>(raw_syscall(SYS_eventfd2, 0, 0)));
+  ASSERT_TRUE(file && other);
+  EXPECT_FALSE(Pidfd::from_untrusted(*std::move(file)));
+  EXPECT_FALSE(Pidfd::from_untrusted(std::move(other)));
+}
+
+TEST(Pidfd, IsTakenFromAStrangerWhereTheKernelTellsLess) {
+  test::FaultyKernel kernel;
+  kernel.fail(SYS_ioctl, ENOTTY, 0, -1);
+  const LiveChild child = LiveChild::sleeping();
+  EXPECT_TRUE(Pidfd::from_untrusted(child.copy().release()));
 }
 
 TEST(Pidfd, AcceptsOnesOfStrangersAndOfTheDead) {
