@@ -90,7 +90,13 @@ TEST_P(ManagerExitTest, WhereTheKernelDoesItNoProgramGetsOutOfIt) {
   EXPECT_TRUE(lives(evades));
   stop();
   start(options());
-  EXPECT_TRUE(ends(evades)) << "the next pidward ends what it finds";
+  // Without its inode and without a group nothing proves whose it is.
+  const bool is_found = has_feature("pidfs") || (options().empty() && has_feature("cgroup"));
+  if (is_found) {
+    EXPECT_TRUE(ends(evades)) << "the next pidward ends what it finds";
+  } else {
+    EXPECT_TRUE(lives(evades)) << "nobody's process is left alone";
+  }
   static_cast<void>(evades.send_signal(SIGKILL));
 }
 
