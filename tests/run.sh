@@ -2,7 +2,7 @@
 # Installs what is missing, builds, and runs the whole suite through ctest.
 #   sh tests/run.sh              the suite, built Release
 #   sh tests/run.sh --vm         the same, and what a virtual machine with the patched Linux 6.1 can prove
-#   sh tests/run.sh --all        the suite, after the format check and clang-tidy: what every change must pass
+#   sh tests/run.sh --all        --vm, after the format check and clang-tidy: what every change must pass
 #   sh tests/run.sh --asan       the suite under ASan+UBSan, then the suite
 #   sh tests/run.sh --tsan       what has threads under TSan, then the suite
 #   sh tests/run.sh --tidy       clang-tidy, then the suite
@@ -12,7 +12,7 @@ set -eu
 usage() {
   cat <<'EOF'
 Usage: sh tests/run.sh [--all] [--vm] [--asan] [--tsan] [--tidy] [--no-install] [--jobs N] [-- CTEST-ARGUMENT...]
-  --all         first check the format and run clang-tidy
+  --all         first check the format and run clang-tidy; then as with --vm
   --vm          build the patched Linux 6.1 as well, boot it under QEMU, and run what it can prove
   --asan        first run the suite under ASan and UBSan
   --tsan        first run what has threads under TSan
@@ -32,7 +32,7 @@ install=yes
 jobs=$(nproc)
 while [ $# -gt 0 ]; do
   case "$1" in
-    --all) all=yes ;;
+    --all) all=yes vm=yes ;;
     --vm) vm=yes ;;
     --asan) asan=yes ;;
     --tsan) tsan=yes ;;
@@ -115,14 +115,14 @@ if [ -n "$tsan" ]; then
 fi
 build release
 
-# The virtual machine is a test among the others, the first to begin: it has one processor, they have the other.
+# The virtual machine is a test among the others, the first to begin: it has one processor, they have the rest.
 if [ -n "$vm" ]; then
   step "kernel"
   wait "$beside" || { beside=; cat build/kernel.log; exit 1; }
   beside=
   tail -n 1 build/kernel.log
   step "suite and virtual machine"
-  ctest --preset release -j "$((jobs + 1))" "$@"
+  ctest --preset release -j "$jobs" "$@"
 else
   step "suite"
   ctest --preset release -j "$jobs" -LE '^vm$' "$@"

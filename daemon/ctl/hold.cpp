@@ -82,7 +82,10 @@ int run_hold(Session& session) {
   }
   const auto answer = session.client().manager(
       "LeaseUnit", [&](bus::Writer& out) { out.s(unit->str()).s(session.options().job_mode); });
-  if (!answer) return session.fail(answer.error());
+  if (!answer) {
+    session.fail(answer.error());
+    return exit_code_of(answer.error());
+  }
   bus::Reader in(answer->get());
   waiter.add(in.o(), unit->str());
   const sys::Fd lease = in.h();

@@ -164,7 +164,7 @@ int exit_code_of(const Error& error) {
 
 int report(const Error& error) {
   complain(error.to_string());
-  return exit_code_of(error);
+  return kFailure;
 }
 
 Table::Table(Session& session, std::vector<std::string> header)

@@ -50,8 +50,9 @@ struct Stop {
 
 /// Prints "pidwardctl: SENTENCE" to standard error.
 void complain(const std::string& sentence);
-/// complain(), with a hint where one helps; the exit code the kind of error has.
+/// complain(); kFailure.
 int report(const Error& error);
+/// What systemctl(1), "Exit status", has for a job that is refused; all other verbs only fail.
 int exit_code_of(const Error& error);
 
 /// Rows of cells, aligned. Styling does not count as width.

@@ -107,6 +107,10 @@ TEST_F(CommandLine, HasSystemctlsExitCodes) {
   EXPECT_EQ(ctl({"isolate", "web.service"}).code, 4);
   EXPECT_EQ(ctl({"cancel", "4711"}).code, 1);
   EXPECT_EQ(ctl({"cat", "missing"}).code, 1);
+  // Only jobs have a code of their own for it.
+  for (const char* verb : {"enable", "kill", "reset-failed"}) {
+    EXPECT_EQ(ctl({verb, "unheard-of"}).code, 1) << verb;
+  }
   EXPECT_EQ(ctl({"kill", "-s", "NOSUCH", "web"}).code, 1);
   EXPECT_EQ(ctl({"levitate", "web"}).code, 1);
   EXPECT_EQ(ctl({"--levitate"}).code, 1);
@@ -207,7 +211,7 @@ TEST_F(CommandLine, RefusesChangesByStrangers) {
   EXPECT_EQ(refused.code, 4);
   EXPECT_NE(refused.err.find("65534"), std::string::npos) << refused.err;
   EXPECT_EQ(ctl({"status", "web"}, 65534).code, 3);
-  EXPECT_EQ(ctl({"daemon-reload"}, 65534).code, 4);
+  EXPECT_EQ(ctl({"daemon-reload"}, 65534).code, 1);
   EXPECT_EQ(ctl({"list-units"}, 65534).code, 0);
 }
 
