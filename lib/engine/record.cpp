@@ -72,14 +72,20 @@ Loader::Loader(std::string_view text, ProcessMap processes) : processes_(std::mo
       good_ = false;
       continue;
     }
-    values_.insert_or_assign(std::string(line.substr(0, equals)),
-                             unescape(line.substr(equals + 1)));
+    lines_.push_back({line.substr(0, equals), line.substr(equals + 1)});
   }
 }
 
-const std::string* Loader::find(std::string_view key) const {
-  const auto found = values_.find(prefix_ + std::string(key));
-  return found == values_.end() ? nullptr : &found->second;
+const std::string_view* Loader::find(std::string_view key) {
+  for (std::size_t i = 0; i < lines_.size(); ++i) {
+    const std::size_t at = (next_ + i) % lines_.size();
+    const std::string_view found = lines_[at].key;
+    if (found.size() != prefix_.size() + key.size()) continue;
+    if (!found.starts_with(prefix_) || !found.ends_with(key)) continue;
+    next_ = at + 1;
+    return &lines_[at].value;
+  }
+  return nullptr;
 }
 
 void Loader::now(std::string_view key, Now& value) {
@@ -90,11 +96,11 @@ void Loader::now(std::string_view key, Now& value) {
 }
 
 void Loader::text(std::string_view key, std::string& value) {
-  if (const std::string* found = find(key)) value = *found;
+  if (const std::string_view* const found = find(key)) value = unescape(*found);
 }
 
 void Loader::directive(std::string_view key, unit::Directive& value) {
-  const std::string* found = find(key);
+  const std::string_view* const found = find(key);
   if (found == nullptr) return;
   if (!found->starts_with("Exec")) good_ = false;
   for (std::size_t i = 0; good_ && i < static_cast<std::size_t>(unit::Directive::count_); ++i) {

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -80,13 +79,14 @@ class Loader {
  public:
   static constexpr bool kLoads = true;
 
+  /// `text` is to stay where it is for as long as this is read from.
   explicit Loader(std::string_view text, ProcessMap processes = {});
   /// Every value that was asked for could be understood.
   [[nodiscard]] bool is_good() const { return good_; }
 
   template <typename T>
   void number(std::string_view key, T& value, T /*initial*/ = {}) {
-    const std::string* found = find(key);
+    const std::string_view* const found = find(key);
     if (found == nullptr) return;
     T parsed{};
     const auto [end, error] = std::from_chars(found->data(), found->data() + found->size(), parsed);
@@ -157,8 +157,15 @@ class Loader {
   }
 
  private:
-  [[nodiscard]] const std::string* find(std::string_view key) const;
-  std::map<std::string, std::string, std::less<>> values_;
+  struct Line {
+    std::string_view key;
+    std::string_view value;  ///< as it is written, escaped
+  };
+  /// What is written of the key, behind what was asked for before: all comes in the order in which
+  /// it was written.
+  [[nodiscard]] const std::string_view* find(std::string_view key);
+  std::vector<Line> lines_;
+  std::size_t next_ = 0;
   ProcessMap processes_;
   std::string prefix_;
   SpawnId last_spawn_;
