@@ -316,9 +316,9 @@ Status StateKeeper::write(exec::Gate* gate) {
   const StateBatch batch = std::exchange(batch_, {});
   Status written = file_.append(batch, gate);
   // The journal has outgrown what it says several times over: begin it anew. That takes room, which
-  // may be found again some other time.
+  // may be found again some other time. Not while a child at its gate looks for its record in it.
   constexpr std::uint64_t kTimes = 4;
-  if (written && file_.size() > kSlack + kTimes * file_.size_when_made()) {
+  if (written && gate == nullptr && file_.size() > kSlack + kTimes * file_.size_when_made()) {
     static_cast<void>(rewrite());
   }
   if (!written) {
