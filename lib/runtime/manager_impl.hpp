@@ -103,7 +103,6 @@ struct Manager::Impl final : EventSink {
     std::optional<Result<process::ProcessHandle>> kept;
   };
   struct LeftUnits {
-    std::vector<unit::UnitName> names;
     std::vector<engine::UnitRecord> records;
     std::future<UnitSource::Specs> specs;
   };

@@ -65,17 +65,18 @@ void Manager::Impl::keep_manager_entry() {
 /// Reads the files of the units that were loaded, beside whatever else is to be found out.
 Manager::Impl::LeftUnits Manager::Impl::load_left_units(const StateEntries& entries) {
   LeftUnits left;
+  std::vector<unit::UnitName> names;
   for (const auto& [key, text] : entries) {
     if (!key.starts_with(kUnit)) continue;
     auto name = unit::UnitName::parse(key.substr(kUnit.size()));
     if (!name) continue;
-    left.names.push_back(*name);
+    names.push_back(*name);
     left.records.push_back({*std::move(name), text});
   }
-  if (left.names.empty()) return left;
+  if (names.empty()) return left;
   // Where there can be no thread, later.
   left.specs = std::async(std::launch::async | std::launch::deferred,
-                          [this, names = left.names] { return source.load_now(names); });
+                          [this, names = std::move(names)] { return source.load_now(names); });
   return left;
 }
 
