@@ -169,13 +169,13 @@ void KeptDescriptors::tell(std::string state) {
 
 void KeptDescriptors::send(std::string text, int fd) {
   if (!socket_) return;
+  if (outgoing_.empty() && push(text, fd)) return;
   Outgoing message{std::move(text), sys::Fd()};
   if (fd >= 0) {
     sys::Fd copy(sys::adopt_fd, ::fcntl(fd, F_DUPFD_CLOEXEC, kFirstPassed));
     if (!copy) return;
     message.fd = std::move(copy);
   }
-  if (outgoing_.empty() && push(message)) return;
   if (outgoing_.size() >= kMostWaiting) {
     log(LogLevel::warning, "Whoever started us does not read what we send any more");
     outgoing_.clear();
@@ -187,10 +187,10 @@ void KeptDescriptors::send(std::string text, int fd) {
   }
 }
 
-bool KeptDescriptors::push(const Outgoing& message) {
+bool KeptDescriptors::push(std::string_view text, int fd) {
   std::vector<int> fds;
-  if (message.fd) fds.push_back(message.fd.get());
-  const Status sent = sys::send_message(socket_.get(), message.text, fds);
+  if (fd >= 0) fds.push_back(fd);
+  const Status sent = sys::send_message(socket_.get(), text, fds);
   if (sent) return true;
   const int why = sent.error().sys_errno();
   return why != EAGAIN && why != ENOBUFS && why != ETOOMANYREFS;
@@ -198,7 +198,7 @@ bool KeptDescriptors::push(const Outgoing& message) {
 
 void KeptDescriptors::descriptor_ready(int /*fd*/, std::uint32_t /*events*/) {
   while (!outgoing_.empty()) {
-    if (!push(outgoing_.front())) return;
+    if (!push(outgoing_.front().text, outgoing_.front().fd.get())) return;
     outgoing_.pop_front();
   }
   watch_.stop();

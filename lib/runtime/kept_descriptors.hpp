@@ -71,7 +71,7 @@ class KeptDescriptors final : private DescriptorHandler {
   void descriptor_ready(int fd, std::uint32_t events) override;
   void send(std::string text, int fd);
   void send_drop(const std::string& name, bool was_sent);
-  [[nodiscard]] bool push(const Outgoing& message);
+  [[nodiscard]] bool push(std::string_view text, int fd);
 
   Core& core_;
   sys::Fd socket_;

@@ -144,7 +144,7 @@ void Listeners::descriptor_ready(int fd, std::uint32_t /*events*/) {
   core_.events.post(engine::Incoming{unit, 0, {}});
 }
 
-std::string Listeners::peer_name(int connection) {
+std::string Listeners::peer_name(int connection, std::uint64_t number) {
   sockaddr_storage local{};
   sockaddr_storage remote{};
   socklen_t local_length = sizeof local;
@@ -153,10 +153,10 @@ std::string Listeners::peer_name(int connection) {
   ::getpeername(connection, reinterpret_cast<sockaddr*>(&remote), &remote_length);  // NOLINT
   if (local.ss_family == AF_UNIX) {
     const auto peer = sys::peer_credentials(connection);
-    if (!peer) return fmt::format("{}-unknown", next_connection_);
-    return fmt::format("{}-{}-{}", next_connection_, peer->pid, peer->uid);
+    if (!peer) return fmt::format("{}-unknown", number);
+    return fmt::format("{}-{}-{}", number, peer->pid, peer->uid);
   }
-  return fmt::format("{}-{}-{}", next_connection_, format_socket_address(local, local_length),
+  return fmt::format("{}-{}-{}", number, format_socket_address(local, local_length),
                      format_socket_address(remote, remote_length));
 }
 
@@ -175,38 +175,49 @@ void Listeners::accept_one(UnitId unit, int fd) {
     watch(unit, false);
     return;
   }
-  if (Status room = sys::check_reserve(connection.get(), sys::DescriptorUse::service); !room) {
+  // Nobody else has it: it is kept before anything is asked about it.
+  const int accepted = connection.get();
+  engine::Incoming event{unit, next_connection_++, {}};
+  keep_connection(unit, event.connection, std::move(connection));
+  if (Status room = sys::check_reserve(accepted, sys::DescriptorUse::service); !room) {
     const auto spec = core_.engine.spec(unit);
     if (spec) {
       log_about(LogLevel::error, *spec, "connection-refused",
                 "A connection is refused: " + room.error().to_string());
     }
+    close_connection(event.connection);
     return;
   }
-  engine::Incoming event{unit, 0, peer_name(connection.get())};
-  event.connection = next_connection_++;
-  keep_connection(unit, event.connection, std::move(connection), event.peer);
+  Connection& kept = connections_.at(event.connection);
+  event.peer = kept.peer = peer_name(accepted, event.connection);
+  keeper_.describe_descriptor(kept.kept, purpose_of(event.connection));
   core_.events.post(std::move(event));
 }
 
-/// Written at once: from here on it is known to have come.
-void Listeners::keep_connection(UnitId unit, std::uint64_t number, sys::Fd fd,
-                                const std::string& peer) {
-  const auto spec = core_.engine.spec(unit);
-  Connection connection{unit, std::move(fd), keeper_.new_descriptor_name("connection"), peer};
+std::string Listeners::purpose_of(std::uint64_t number) const {
+  const Connection& connection = connections_.at(number);
+  const auto spec = core_.engine.spec(connection.unit);
   engine::Saver purpose;
   purpose.text("unit", spec ? spec->name.str() : std::string());
   purpose.number("index", number);
-  purpose.text("name", peer);
-  keeper_.keep_descriptor(connection.kept, connection.fd.get(), purpose.take());
+  purpose.text("name", connection.peer);
+  return purpose.take();
+}
+
+/// Written at once: from here on it is known to have come.
+void Listeners::keep_connection(UnitId unit, std::uint64_t number, sys::Fd fd) {
+  const auto added = connections_.emplace(
+      number, Connection{unit, std::move(fd), keeper_.new_descriptor_name("connection"), {}});
+  const Connection& connection = added.first->second;
+  keeper_.keep_descriptor(connection.kept, connection.fd.get(), purpose_of(number));
   keeper_.set(kConnectionsKey, std::to_string(number));
   keeper_.flush();
-  connections_.emplace(number, std::move(connection));
 }
 
 void Listeners::restore_connection(UnitId unit, std::uint64_t connection, sys::Fd fd,
                                    std::string kept, std::string peer) {
   numbers_given(connection);
+  if (peer.empty()) peer = peer_name(fd.get(), connection);
   connections_.emplace(connection,
                        Connection{unit, std::move(fd), std::move(kept), std::move(peer)});
 }

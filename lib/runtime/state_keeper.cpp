@@ -248,6 +248,10 @@ void StateKeeper::process_gone(ProcessId process) {
 
 void StateKeeper::keep_descriptor(const std::string& name, int fd, std::string purpose) {
   kept_.keep(name, fd);
+  describe_descriptor(name, std::move(purpose));
+}
+
+void StateKeeper::describe_descriptor(const std::string& name, std::string purpose) {
   set("fd " + name, std::move(purpose));
 }
 

@@ -73,6 +73,8 @@ class StateKeeper {
   void process_gone(ProcessId process);
   /// Keeps a descriptor with whoever started us, and what it is for in the state.
   void keep_descriptor(const std::string& name, int fd, std::string purpose);
+  /// More is known of one that is kept.
+  void describe_descriptor(const std::string& name, std::string purpose);
   void drop_descriptor(const std::string& name);
   [[nodiscard]] std::string new_descriptor_name(std::string_view kind) {
     return kept_.new_name(kind);
