@@ -45,10 +45,13 @@ int run_daemon_reexec(Session& session) {
   const auto answer = session.client().manager("Reexecute");
   if (answer) return kSuccess;
   if (sd_bus_is_open(session.client().get()) > 0) return report(answer.error());
-  // It is there again as soon as it can be reached.
+  // It is there again as soon as it answers: who is about to execute itself can still be reached.
   constexpr int kPatience = 600;
   for (int i = 0; i < kPatience; ++i) {
-    if (bus::Client::connect(session.options().place)) return kSuccess;
+    auto again = bus::Client::connect(session.options().place);
+    if (again && again->property(bus::kManagerPath, bus::kManagerInterface, "Version")) {
+      return kSuccess;
+    }
     const timespec nap{0, 100'000'000};
     ::nanosleep(&nap, nullptr);
   }

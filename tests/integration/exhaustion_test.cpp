@@ -137,7 +137,7 @@ TEST(Exhaustion, APidwardThatCannotOpenItsProcessesLeavesThemToAnother) {
   const auto end = poor->wait();
   ASSERT_TRUE(end);
   EXPECT_EQ(end->code, 1);
-  EXPECT_NE(daemon.directory.read("poor.err").find("Cannot take over process"), std::string::npos)
+  EXPECT_NE(daemon.directory.read("poor.err").find("Cannot take over "), std::string::npos)
       << daemon.directory.read("poor.err");
   ASSERT_TRUE(daemon.start({}));
   for (int i = 0; i < kServices; ++i) {
