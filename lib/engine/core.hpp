@@ -87,6 +87,7 @@ class Core {
   [[nodiscard]] std::string record(const Unit& unit) const;
   std::vector<unit::UnitName> restore(std::span<const UnitRecord> records,
                                       const ProcessMap& processes);
+  bool load_record(const UnitRecord& record, const ProcessMap& processes);
   void expect_spawn(UnitId unit, SpawnId spawn);
 
   // services for contexts
@@ -220,6 +221,8 @@ class Core {
   std::uint32_t last_unit_ = 0;
   std::uint32_t last_job_ = 0;
   std::uint64_t last_spawn_ = 0;
+  std::vector<UnitId> restored_;  ///< whose record is loaded and which do not go on yet
+  std::unordered_set<UnitId> with_record_;
   std::uint64_t last_generation_ = 0;
   std::uint64_t random_fallback_ = 0;
 };

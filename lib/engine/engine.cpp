@@ -101,6 +101,10 @@ std::vector<unit::UnitName> Engine::restore(std::span<const UnitRecord> records,
   return impl_->core.restore(records, processes);
 }
 
+bool Engine::load_record(const UnitRecord& record, const ProcessMap& processes) {
+  return impl_->core.load_record(record, processes);
+}
+
 std::optional<UnitId> Engine::find(const unit::UnitName& name) const {
   const Unit* const unit = impl_->core.find(name.str());
   if (unit == nullptr) return std::nullopt;

@@ -107,6 +107,10 @@ class Engine {
   /// processes that ended meanwhile. Records that make no sense are left out and returned.
   std::vector<unit::UnitName> restore(std::span<const UnitRecord> records,
                                       const ProcessMap& processes, Now now, Effects& effects);
+  /// The first half of restore(), for a record whose unit and whose processes are known before
+  /// others are: nothing follows from it until restore() is called with what is left. False: it
+  /// makes no sense, and is left out.
+  bool load_record(const UnitRecord& record, const ProcessMap& processes);
 
   [[nodiscard]] std::optional<UnitId> find(const unit::UnitName& name) const;
   [[nodiscard]] std::vector<UnitId> units() const;

@@ -5,18 +5,15 @@
 namespace pidward::engine {
 namespace {
 
-std::string escape(std::string_view text) {
-  std::string out;
-  for (const char letter : text) {
-    if (letter == '\n') {
-      out += "\\n";
-    } else if (letter == '\\') {
-      out += "\\\\";
-    } else {
-      out += letter;
-    }
+void append_escaped(std::string& out, std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t plain = std::min(text.find_first_of("\n\\"), text.size());
+    out += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) return;
+    out += text.front() == '\n' ? "\\n" : "\\\\";
+    text.remove_prefix(1);
   }
-  return out;
 }
 
 std::string unescape(std::string_view text) {
@@ -34,21 +31,34 @@ std::string unescape(std::string_view text) {
 
 }  // namespace
 
-void Saver::put(std::string_view key, std::string_view value) {
+void Saver::begin(std::string_view key, std::string_view member) {
+  constexpr std::size_t kUsual = 1024;
+  if (out_.empty()) out_.reserve(kUsual);
   out_ += prefix_;
   out_ += key;
+  out_ += member;
   out_ += '=';
+}
+
+void Saver::put(std::string_view key, std::string_view value) {
+  begin(key, {});
   out_ += value;
   out_ += '\n';
 }
 
 void Saver::now(std::string_view key, const Now& value) {
-  time(std::string(key) + ".mono", value.mono);
-  number(std::string(key) + ".wall", value.wall.time_since_epoch().count());
+  const auto put_time = [&](std::string_view member, Duration::rep time) {
+    if (time != 0) put_number(key, member, time);
+  };
+  put_time(".mono", value.mono.time_since_epoch().count());
+  put_time(".wall", value.wall.time_since_epoch().count());
 }
 
 void Saver::text(std::string_view key, const std::string& value) {
-  if (!value.empty()) put(key, escape(value));
+  if (value.empty()) return;
+  begin(key, {});
+  append_escaped(out_, value);
+  out_ += '\n';
 }
 
 void Saver::directive(std::string_view key, const unit::Directive& value) {
@@ -58,8 +68,9 @@ void Saver::directive(std::string_view key, const unit::Directive& value) {
 }
 
 void Saver::status(std::string_view key, const ExitStatus& value) {
-  choice(std::string(key) + ".kind", value.kind, ExitStatus::Kind::dumped);
-  number(std::string(key) + ".code", value.code);
+  const auto kind = static_cast<std::uint32_t>(value.kind);
+  if (kind != 0) put_number(key, ".kind", kind);
+  if (value.code != 0) put_number(key, ".code", value.code);
 }
 
 Loader::Loader(std::string_view text, ProcessMap processes) : processes_(std::move(processes)) {
@@ -77,10 +88,11 @@ Loader::Loader(std::string_view text, ProcessMap processes) : processes_(std::mo
 }
 
 const std::string_view* Loader::find(std::string_view key) {
-  for (std::size_t i = 0; i < lines_.size(); ++i) {
-    const std::size_t at = (next_ + i) % lines_.size();
+  const std::size_t length = prefix_.size() + key.size();
+  for (std::size_t i = 0, at = next_; i < lines_.size(); ++i, ++at) {
+    if (at == lines_.size()) at = 0;
     const std::string_view found = lines_[at].key;
-    if (found.size() != prefix_.size() + key.size()) continue;
+    if (found.size() != length) continue;
     if (!found.starts_with(prefix_) || !found.ends_with(key)) continue;
     next_ = at + 1;
     return &lines_[at].value;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <string>
@@ -28,12 +29,7 @@ class Saver {
 
   template <typename T>
   void number(std::string_view key, const T& value, T initial = {}) {
-    if (value == initial) return;
-    if constexpr (std::is_signed_v<T>) {
-      put(key, std::to_string(static_cast<std::int64_t>(value)));
-    } else {
-      put(key, std::to_string(static_cast<std::uint64_t>(value)));
-    }
+    if (value != initial) put_number(key, {}, value);
   }
   template <typename T>
   void choice(std::string_view key, const T& value, T /*last*/, T initial = {}) {
@@ -49,7 +45,7 @@ class Saver {
     if (value != initial) put(key, value ? "1" : "0");
   }
   void time(std::string_view key, const MonoTime& value, MonoTime initial = {}) {
-    if (value != initial) put(key, std::to_string(value.time_since_epoch().count()));
+    if (value != initial) put_number(key, {}, value.time_since_epoch().count());
   }
   void span(std::string_view key, const Duration& value) { number(key, value.count()); }
   void now(std::string_view key, const Now& value);
@@ -60,17 +56,30 @@ class Saver {
   template <typename T, typename Each>
   void list(std::string_view key, const std::vector<T>& values, Each each) {
     number(key, values.size());
-    const std::string outer = prefix_;
+    const std::size_t outer = prefix_.size();
     for (std::size_t i = 0; i < values.size(); ++i) {
-      prefix_ = outer + std::string(key) + std::to_string(i) + ".";
+      prefix_ += key;
+      prefix_ += std::to_string(i);
+      prefix_ += '.';
       each(*this, const_cast<T&>(values[i]));  // NOLINT: the field lists serve both directions
+      prefix_.resize(outer);
     }
-    prefix_ = outer;
   }
   [[nodiscard]] std::string take() { return std::move(out_); }
 
  private:
+  /// `member` is of what has more than one number under its key, ".mono".
+  void begin(std::string_view key, std::string_view member);
   void put(std::string_view key, std::string_view value);
+  template <typename T>
+  void put_number(std::string_view key, std::string_view member, T value) {
+    constexpr std::size_t kLongest = 24;
+    std::array<char, kLongest> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+    begin(key, member);
+    out_.append(digits.data(), end);
+    out_ += '\n';
+  }
   std::string prefix_;
   std::string out_;
 };
@@ -147,13 +156,15 @@ class Loader {
       good_ = false;
       return;
     }
-    const std::string outer = prefix_;
+    const std::size_t outer = prefix_.size();
     values.assign(count, T());
     for (std::size_t i = 0; i < count; ++i) {
-      prefix_ = outer + std::string(key) + std::to_string(i) + ".";
+      prefix_ += key;
+      prefix_ += std::to_string(i);
+      prefix_ += '.';
       each(*this, values[i]);
+      prefix_.resize(outer);
     }
-    prefix_ = outer;
   }
 
  private:

@@ -1,6 +1,7 @@
 // Units as text, for going on in another process: what the core itself knows of a unit, and putting
 // a graph of units back into the state they were in.
 #include <algorithm>
+#include <utility>
 
 #include "engine/context.hpp"
 #include "engine/core.hpp"
@@ -123,32 +124,32 @@ void Core::resume(Unit& unit) {
   queue_recheck(unit);
 }
 
+bool Core::load_record(const UnitRecord& record, const ProcessMap& processes) {
+  Unit* const unit = find(record.unit.str());
+  if (unit == nullptr || !with_record_.insert(unit->id).second) return false;
+  Loader from(record.text, processes);
+  const bool good = load(*unit, from);
+  last_spawn_ = std::max(last_spawn_, from.last_spawn().number());
+  if (good) {
+    restored_.push_back(unit->id);
+    return true;
+  }
+  // As if it had never been: half a record is worse than none.
+  auto fresh = std::make_unique<Unit>(unit->id, unit->spec);
+  fresh->machine = make_machine(*unit->spec);
+  fresh->edges = std::move(unit->edges);
+  units_.insert_or_assign(fresh->id, std::move(fresh));
+  return false;
+}
+
 std::vector<unit::UnitName> Core::restore(std::span<const UnitRecord> records,
                                           const ProcessMap& processes) {
   std::vector<unit::UnitName> bad;
-  std::vector<UnitId> restored;
-  std::unordered_set<UnitId> seen;
   for (const UnitRecord& record : records) {
-    Unit* const unit = find(record.unit.str());
-    if (unit == nullptr || seen.contains(unit->id)) {
-      bad.push_back(record.unit);
-      continue;
-    }
-    Loader from(record.text, processes);
-    seen.insert(unit->id);
-    const bool good = load(*unit, from);
-    last_spawn_ = std::max(last_spawn_, from.last_spawn().number());
-    if (good) {
-      restored.push_back(unit->id);
-      continue;
-    }
-    // As if it had never been: half a record is worse than none.
-    auto fresh = std::make_unique<Unit>(unit->id, unit->spec);
-    fresh->machine = make_machine(*unit->spec);
-    fresh->edges = std::move(unit->edges);
-    units_.insert_or_assign(fresh->id, std::move(fresh));
-    bad.push_back(record.unit);
+    if (!load_record(record, processes)) bad.push_back(record.unit);
   }
+  with_record_.clear();
+  const std::vector<UnitId> restored = std::exchange(restored_, {});
   for (const UnitId id : restored) adopt_jobs(*find(id));
   for (const UnitId id : restored) resume(*find(id));
   return bad;

@@ -46,6 +46,17 @@ Result<ProcessHandle> ProcessTable::open(sys::Pidfd pidfd) {
   return ProcessHandle(state);
 }
 
+Result<ProcessHandle> ProcessTable::reopen(sys::Pidfd pidfd, ProcessId id, pid_t pid) {
+  if (features_.has(sys::Feature::pidfs)) {
+    PIDWARD_TRY(const Identity identity, identify(pidfd));
+    if (identity.id == id) {
+      PIDWARD_TRY(ProcessState * state, find_or_add(std::move(pidfd), pid));
+      return ProcessHandle(state);
+    }
+  }
+  return open(std::move(pidfd));
+}
+
 Result<ProcessHandle> ProcessTable::adopt_child(sys::Pidfd pidfd, UnitId unit, Role role,
                                                 Collected collected, pid_t pid) {
   PIDWARD_TRY(ProcessState * state, find_or_add(std::move(pidfd), pid));

@@ -155,6 +155,9 @@ class ProcessTable {
   /// of a process (invalid_argument); without pidfs, one that was reaped (no_such_process); with
   /// the table shut down, everything (shutting_down).
   Result<ProcessHandle> open(sys::Pidfd pidfd);
+  /// open() for a process that an earlier daemon has opened: who it is said to be is looked at, and
+  /// where its inode proves it the kernel is asked no more.
+  Result<ProcessHandle> reopen(sys::Pidfd pidfd, ProcessId id, pid_t pid);
   /// open() for a child of ours: clone3's pidfd, or an orphan that came to us.
   /// by_kernel: made with CLONE_AUTOREAP and CLONE_PIDFD_AUTOKILL, `pidfd` being the descriptor
   /// that clone3 gave. `pid`: what clone3 returned with it; then the kernel is not asked for it,

@@ -10,6 +10,8 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "runtime/resource_control.hpp"
+
 namespace pidward::runtime {
 namespace {
 
@@ -37,7 +39,7 @@ bool is_alone_in(const sys::CgroupMount& mount, const std::string& path) {
 CgroupTree::CgroupTree(Core& core) : core_(core) {}
 CgroupTree::~CgroupTree() = default;
 
-void CgroupTree::open(bool goes_on) {
+void CgroupTree::open() {
   if (!core_.config.use_control_groups) {
     why_not_ = "switched off by the configuration";
     return;
@@ -84,18 +86,21 @@ void CgroupTree::open(bool goes_on) {
   base_is_ours_ = base.path != *own;
   base_ = *std::move(group);
   if (auto controllers = base_.read("cgroup.controllers")) controllers_ = *std::move(controllers);
-  if (!goes_on) kill_marked(base_);
 }
 
-// What an earlier pidward was not to be outlived by, and was: its main processes are dead already,
-// of their trees this is the end.
-void CgroupTree::kill_marked(const sys::CgroupDir& group) {
+void CgroupTree::kill_marked() {
+  if (is_available()) kill_marked_below(base_, {});
+}
+
+void CgroupTree::kill_marked_below(const sys::CgroupDir& group, const std::string& path) {
   const auto children = group.children();
   for (const std::string& name : children ? *children : std::vector<std::string>{}) {
+    const std::string below = path.empty() ? name : path + "/" + name;
+    if (by_path_.contains(below)) continue;
     const auto child = group.open_child(name);
     if (!child) continue;
     // Below the group of a unit are its own, if any.
-    if (name.ends_with(".slice")) kill_marked(*child);
+    if (name.ends_with(".slice")) kill_marked_below(*child, below);
     if (!child->has_mark(kDiesWithManager)) continue;
     const auto populated = child->populated();
     if (!populated || !*populated) continue;
@@ -135,7 +140,7 @@ Result<sys::CgroupDir> CgroupTree::take_over(UnitId unit, const unit::UnitSpec& 
   if (groups_.contains(unit)) return group(unit);
   Group group;
   group.path = group_path_of(spec, core_.config.scope == unit::Scope::user);
-  auto directory = sys::CgroupDir::open(*mount_, full_path(group));
+  auto directory = base_.open_below(group.path);
   if (!directory) return ensure(unit, spec);
   // Made anew before anything is started in it, as soon as it is empty.
   group.killed = true;
@@ -197,7 +202,9 @@ void CgroupTree::watch_memory(UnitId unit, Group& group, const sys::CgroupDir& d
   const bool asked = spec.settings.is_set(unit::Directive::OOMPolicy);
   const auto policy = spec.settings.choice<unit::OomPolicy>(unit::Directive::OOMPolicy);
   const std::string events = directory.file_path() + "/memory.events";
-  group.memory_watch = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);
+  if (has_word(controllers_, "memory")) {
+    group.memory_watch = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);
+  }
   if (group.memory_watch < 0) {
     // The controller is off, or belongs to a v1 hierarchy.
     if (asked) {

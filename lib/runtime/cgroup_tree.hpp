@@ -51,9 +51,11 @@ class CgroupTree final : private DescriptorHandler {
   CgroupTree& operator=(const CgroupTree&) = delete;
 
   /// Finds or makes the base group. Without a writable hierarchy that is no error: is_available()
-  /// is false then and why_not() says why. `goes_on`: this process was the manager before, and
-  /// executed itself anew; what was not to outlive it stays.
-  void open(bool goes_on);
+  /// is false then and why_not() says why.
+  void open();
+  /// Ends what an earlier daemon was not to be outlived by, and was: the trees of its units with
+  /// KillOnManagerExit=, but for those that have been taken over by now.
+  void kill_marked();
   [[nodiscard]] bool is_available() const { return static_cast<bool>(base_); }
   [[nodiscard]] const std::string& why_not() const { return why_not_; }
   [[nodiscard]] const sys::CgroupDir& base() const { return base_; }
@@ -134,7 +136,7 @@ class CgroupTree final : private DescriptorHandler {
                           const unit::UnitSpec& spec);
   void write_limits(const sys::CgroupDir& directory, const std::string& path, bool is_new,
                     const unit::UnitSpec& spec);
-  void kill_marked(const sys::CgroupDir& group);
+  void kill_marked_below(const sys::CgroupDir& group, const std::string& path);
   void forget(UnitId unit);
   [[nodiscard]] std::string full_path(const Group& group) const;
 

@@ -4,7 +4,8 @@
 
 namespace pidward::runtime {
 
-FreezerState Freezer::state(UnitId unit) const {
+FreezerState Freezer::state(UnitId unit) {
+  look(unit);
   const auto found = units_.find(unit);
   return found == units_.end() ? FreezerState::running : found->second.state;
 }
@@ -35,6 +36,7 @@ void Freezer::ask(UnitId unit, bool freeze, Done done) {
 }
 
 bool Freezer::group_changed(UnitId unit) {
+  look(unit);
   const auto found = units_.find(unit);
   if (found == units_.end()) return false;
   const auto group = groups_.group(unit);
@@ -56,16 +58,20 @@ bool Freezer::group_changed(UnitId unit) {
   return false;
 }
 
-void Freezer::take_over(UnitId unit, const sys::CgroupDir& group) {
-  const auto frozen = group.frozen();
+void Freezer::look(UnitId unit) {
+  if (unseen_.empty() || unseen_.erase(unit) == 0) return;
+  const auto group = groups_.group(unit);
+  const auto frozen = group ? group->frozen() : Result<bool>(false);
   if (frozen && *frozen) units_[unit].state = FreezerState::frozen;
 }
 
 void Freezer::release(UnitId unit) {
+  look(unit);
   if (units_.contains(unit)) thaw(unit, [](const Status&) {});
 }
 
 void Freezer::forget(UnitId unit) {
+  unseen_.erase(unit);
   auto found = units_.extract(unit);
   if (!found.empty()) answer(found.mapped(), Error(Errc::unit_inactive, "The unit has stopped"));
 }

@@ -208,6 +208,8 @@ Status Manager::Impl::open() {
   PIDWARD_CHECK(make_directories(config.runtime_directory));
   PIDWARD_CHECK(make_directories(config.log_directory));
   bool whole = false;
+  LeftUnits units;
+  if (keeper.is_there_any()) units.specs = std::make_unique<UnitStream>(source);
   const StateEntries left = keeper.take_over(whole);
   const auto handover = left.find(kHandoverKey);
   kept.open(handover == left.end() ? std::string_view() : handover->second);
@@ -222,10 +224,10 @@ Status Manager::Impl::open() {
       boost::asio::post(io, [this, record] { logs.note(record); });
     }
   });
-  LeftUnits units = load_left_units(left);
+  load_left_units(left, units);
   watcher->set_round_end([](void* self) { static_cast<Manager::Impl*>(self)->child_doorbell(); },
                          this);
-  groups.open(kept.is_same_process());
+  groups.open();
   if (!groups.is_available()) {
     log(LogLevel::notice, fmt::format("Running without control groups: {}", groups.why_not()));
   }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <deque>
-#include <future>
 #include <map>
 #include <set>
 #include <string>
@@ -31,6 +30,7 @@
 #include "runtime/timer_queue.hpp"
 #include "runtime/timer_stamps.hpp"
 #include "runtime/unit_source.hpp"
+#include "runtime/unit_stream.hpp"
 #include "runtime/wall_clock.hpp"
 
 namespace pidward::runtime {
@@ -104,16 +104,22 @@ struct Manager::Impl final : EventSink {
   };
   struct LeftUnits {
     std::vector<engine::UnitRecord> records;
-    std::future<UnitSource::Specs> specs;
+    std::unique_ptr<UnitStream> specs;  ///< none where there are no records
   };
-  LeftUnits load_left_units(const StateEntries& entries);
+  /// What became of processes that were on record, by the id that they had.
+  using Renamed = std::unordered_map<ProcessId, ProcessId>;
+  void load_left_units(const StateEntries& entries, LeftUnits& left);
   std::vector<LeftProcess> open_kept_processes(const StateEntries& entries);
   Status recover(const StateEntries& entries, bool whole, LeftUnits units);
-  Status find_processes(std::vector<LeftProcess> left, engine::ProcessMap& map);
+  Status take_over_units(LeftUnits& units, std::vector<LeftProcess> left, bool whole,
+                         Renamed& renamed);
+  Status take_over_process(LeftProcess& process, Renamed& renamed);
   Result<process::ProcessHandle> reopen_process(const ProcessRecord& record, UnitId unit,
                                                 const std::optional<std::string>& group);
   void find_unknown_processes(std::vector<engine::UnitRecord>& records, bool whole);
-  void restore_units(const std::vector<engine::UnitRecord>& records, const engine::ProcessMap& map);
+  void restore_units(const std::vector<engine::UnitRecord>& records, const engine::ProcessMap& map,
+                     const StateEntries& was);
+  void record_makes_no_sense(const unit::UnitName& name);
   void tell_of_lost_processes();
   [[nodiscard]] bool has_main_process(const unit::UnitName& name);
   bool is_older_than_lost(const unit::UnitName& name, const sys::Pidfd& process);

@@ -158,7 +158,8 @@ void Manager::Impl::post(engine::Event event) {
 }
 
 void Manager::Impl::run(engine::Effects& effects, const engine::Event* event) {
-  keeper.engine_changed(effects, event);
+  // What units were found to be is written already.
+  if (!recovering) keeper.engine_changed(effects, event);
   Runner runner(*this);
   const bool outer = !std::exchange(draining, true);
   // An effect may add to the queue, never to this list.

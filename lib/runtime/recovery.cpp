@@ -38,6 +38,14 @@ struct ManagerRecord {
   }
 };
 
+/// `renamed` may still grow, and is to outlive it.
+engine::ProcessMap new_ids(const std::unordered_map<ProcessId, ProcessId>& renamed) {
+  return [&renamed](ProcessId id) {
+    const auto found = renamed.find(id);
+    return found == renamed.end() ? id : found->second;
+  };
+}
+
 /// The kernel could not, at the moment; it says nothing of the process.
 bool is_shortage(const Error& error) {
   const int why = error.sys_errno();
@@ -63,8 +71,7 @@ void Manager::Impl::keep_manager_entry() {
 }
 
 /// Reads the files of the units that were loaded, beside whatever else is to be found out.
-Manager::Impl::LeftUnits Manager::Impl::load_left_units(const StateEntries& entries) {
-  LeftUnits left;
+void Manager::Impl::load_left_units(const StateEntries& entries, LeftUnits& left) {
   std::vector<unit::UnitName> names;
   for (const auto& [key, text] : entries) {
     if (!key.starts_with(kUnit)) continue;
@@ -73,24 +80,22 @@ Manager::Impl::LeftUnits Manager::Impl::load_left_units(const StateEntries& entr
     names.push_back(*name);
     left.records.push_back({*std::move(name), text});
   }
-  if (names.empty()) return left;
-  // Where there can be no thread, later.
-  left.specs = std::async(std::launch::async | std::launch::deferred,
-                          [this, names = std::move(names)] { return source.load_now(names); });
-  return left;
+  if (names.empty()) {
+    left.specs.reset();
+  } else {
+    if (!left.specs) left.specs = std::make_unique<UnitStream>(source);
+    left.specs->read(std::move(names));
+  }
 }
 
 /// Before the loop runs and anybody can ask for anything.
 Status Manager::Impl::recover(const StateEntries& entries, bool whole, LeftUnits units) {
   std::vector<LeftProcess> left = open_kept_processes(entries);
   std::vector<engine::UnitRecord>& records = units.records;
-  if (units.specs.valid()) {
-    engine::Effects effects;
-    add_units(units.specs.get(), effects);
-    run(effects);
-  }
-  engine::ProcessMap map;
-  PIDWARD_CHECK(find_processes(std::move(left), map));
+  const std::size_t count = records.size();
+  Renamed renamed;
+  PIDWARD_CHECK(take_over_units(units, std::move(left), whole, renamed));
+  if (!kept.is_same_process()) groups.kill_marked();
   recover_descriptors(entries);
   find_unknown_processes(records, whole);
   if (const auto found = entries.find(kManager); found != entries.end()) {
@@ -98,7 +103,9 @@ Status Manager::Impl::recover(const StateEntries& entries, bool whole, LeftUnits
   }
   const std::vector<UnitId> leased = leases.recover(entries, kept);
   const auto unbound = bindings.recover(entries);
-  restore_units(records, map);
+  // Where ids of processes are our own, every record has others now.
+  const bool goes_on = whole && features.has(sys::Feature::pidfs);
+  restore_units(records, new_ids(renamed), goes_on ? entries : StateEntries());
   lost_mains.clear();
   for (const UnitId unit : leased) update_reference(unit);
   leases.end_lost();
@@ -107,10 +114,10 @@ Status Manager::Impl::recover(const StateEntries& entries, bool whole, LeftUnits
   if (!kept.is_same_process()) end_what_was_to_die();
   // What came back and belongs to nobody any more.
   for (const std::string& name : kept.left()) kept.drop(name);
-  if (records.empty()) return {};
+  if (count == 0) return {};
   tell_of_lost_processes();
   log(LogLevel::notice, fmt::format("Took over {} units and {} processes from the last pidward",
-                                    records.size(), table.size()));
+                                    count, table.size()));
   return {};
 }
 
@@ -138,65 +145,94 @@ std::vector<Manager::Impl::LeftProcess> Manager::Impl::open_kept_processes(
     LeftProcess& process = left.emplace_back(LeftProcess{*std::move(record), std::nullopt});
     if (process.record.autokilled) continue;
     sys::Fd fd = kept.take(pidfd_name(process.record.id));
-    if (fd) process.kept = table.open(sys::Pidfd(std::move(fd)));
+    if (!fd) continue;
+    process.kept = table.reopen(sys::Pidfd(std::move(fd)), process.record.id, process.record.pid);
   }
   return left;
 }
 
-/// Opens every process of the records that is still there. Errors: one cannot be opened now, and
-/// may well be there; then everything stays as it is for another pidward.
-Status Manager::Impl::find_processes(std::vector<LeftProcess> left, engine::ProcessMap& map) {
-  auto renamed = std::make_shared<std::unordered_map<ProcessId, ProcessId>>();
-  for (LeftProcess& process : left) {
-    const ProcessRecord& record = process.record;
-    const auto name = unit::UnitName::parse(record.unit);
-    const auto unit = name ? engine.find(*name) : std::nullopt;
-    if (!unit) {
-      if (process.kept) kept.drop(pidfd_name(record.id));
-      continue;
+/// Adds the units as they are read, and meanwhile takes over the processes of each and loads its
+/// record; what is left in `units` is for later. Errors: a process cannot be opened now, and may
+/// well be there; then everything stays as it is for another pidward.
+Status Manager::Impl::take_over_units(LeftUnits& units, std::vector<LeftProcess> left, bool whole,
+                                      Renamed& renamed) {
+  std::unordered_multimap<std::string_view, LeftProcess*> waiting;
+  for (LeftProcess& process : left) waiting.emplace(process.record.unit, &process);
+  std::unordered_map<std::string_view, engine::UnitRecord*> records;
+  for (engine::UnitRecord& record : units.records) records.emplace(record.unit.str(), &record);
+  const engine::ProcessMap map = new_ids(renamed);
+  while (units.specs) {
+    const UnitSource::Specs some = units.specs->next();
+    if (some.empty()) break;
+    engine::Effects effects;
+    add_units(some, effects);
+    run(effects);
+    for (const unit::UnitSpecPtr& spec : some) {
+      const auto [first, last] = waiting.equal_range(spec->name.str());
+      for (auto at = first; at != last; ++at) {
+        PIDWARD_CHECK(take_over_process(*at->second, renamed));
+      }
+      waiting.erase(first, last);
+      // Of one whose main process is lost there may be more to be found out.
+      const auto record = records.find(spec->name.str());
+      if (!whole || record == records.end() || lost_mains.contains(spec->name)) continue;
+      if (!engine.load_record(*record->second, map)) record_makes_no_sense(spec->name);
+      record->second->text.clear();
     }
-    std::optional<std::string> group;
-    if (groups.is_available()) {
-      const auto spec = engine.spec(*unit);
-      const bool is_new = !groups.has(*unit);
-      const auto taken = spec ? groups.take_over(*unit, *spec)
-                              : Result<sys::CgroupDir>(Error(Errc::no_such_unit, "It is gone"));
-      if (!taken && is_shortage(taken.error())) {
-        return Error(taken.error()).within(fmt::format("Cannot take over {}", record.unit));
-      }
-      if (taken) group = groups.path(*unit);
-      if (taken && is_new) freezer.take_over(*unit, *taken);
-    }
-    const auto handle = process.kept ? *process.kept : reopen_process(record, *unit, group);
-    Status tracked = handle ? tracker.add(*handle, *unit, record.role) : Status(handle.error());
-    if (!tracked) {
-      if (is_shortage(tracked.error())) {
-        return std::move(tracked).error().within(
-            fmt::format("Cannot take over process {} of {}", record.pid, record.unit));
-      }
-      if (tracked.error().code() != Errc::no_such_process) {
-        log(LogLevel::warning, tracked.error().to_string());
-      }
-      // Where ids are our own, the old one may be another process's soon: one that nobody has.
-      constexpr std::uint64_t kNobody = std::uint64_t{1} << 63U;
-      const ProcessId gone =
-          features.has(sys::Feature::pidfs) ? record.id : ProcessId(kNobody | record.id.number());
-      renamed->emplace(record.id, gone);
-      if (record.role == process::Role::main) {
-        ProcessId& lost = lost_mains[*name];
-        lost = std::max(lost, record.id);
-      }
-      // It was made, and is not to be made again.
-      if (record.spawn) recovered_spawns.emplace(record.spawn, gone);
-      continue;
-    }
-    renamed->emplace(record.id, (*handle)->id());
-    if (record.spawn) recovered_spawns.emplace(record.spawn, (*handle)->id());
   }
-  map = [renamed](ProcessId id) {
-    const auto found = renamed->find(id);
-    return found == renamed->end() ? id : found->second;
-  };
+  std::erase_if(units.records, [](const auto& record) { return record.text.empty(); });
+  // The unit has another name by now, or is gone.
+  for (const auto& [name, process] : waiting) {
+    PIDWARD_CHECK(take_over_process(*process, renamed));
+  }
+  return {};
+}
+
+Status Manager::Impl::take_over_process(LeftProcess& process, Renamed& renamed) {
+  const ProcessRecord& record = process.record;
+  const auto name = unit::UnitName::parse(record.unit);
+  const auto unit = name ? engine.find(*name) : std::nullopt;
+  if (!unit) {
+    if (process.kept) kept.drop(pidfd_name(record.id));
+    return {};
+  }
+  std::optional<std::string> group;
+  if (groups.is_available()) {
+    const auto spec = engine.spec(*unit);
+    const bool is_new = !groups.has(*unit);
+    const auto taken = spec ? groups.take_over(*unit, *spec)
+                            : Result<sys::CgroupDir>(Error(Errc::no_such_unit, "It is gone"));
+    if (!taken && is_shortage(taken.error())) {
+      return Error(taken.error()).within(fmt::format("Cannot take over {}", record.unit));
+    }
+    if (taken) group = groups.path(*unit);
+    if (taken && is_new) freezer.take_over(*unit);
+  }
+  const auto handle = process.kept ? *process.kept : reopen_process(record, *unit, group);
+  Status tracked = handle ? tracker.add(*handle, *unit, record.role) : Status(handle.error());
+  if (tracked) {
+    renamed.emplace(record.id, (*handle)->id());
+    if (record.spawn) recovered_spawns.emplace(record.spawn, (*handle)->id());
+    return {};
+  }
+  if (is_shortage(tracked.error())) {
+    return std::move(tracked).error().within(
+        fmt::format("Cannot take over process {} of {}", record.pid, record.unit));
+  }
+  if (tracked.error().code() != Errc::no_such_process) {
+    log(LogLevel::warning, tracked.error().to_string());
+  }
+  // Where ids are our own, the old one may be another process's soon: one that nobody has.
+  constexpr std::uint64_t kNobody = std::uint64_t{1} << 63U;
+  const ProcessId gone =
+      features.has(sys::Feature::pidfs) ? record.id : ProcessId(kNobody | record.id.number());
+  renamed.emplace(record.id, gone);
+  if (record.role == process::Role::main) {
+    ProcessId& lost = lost_mains[*name];
+    lost = std::max(lost, record.id);
+  }
+  // It was made, and is not to be made again.
+  if (record.spawn) recovered_spawns.emplace(record.spawn, gone);
   return {};
 }
 
@@ -208,7 +244,7 @@ Result<process::ProcessHandle> Manager::Impl::reopen_process(
     return table.adopt_child(std::move(process), unit, record.role, process::Collected::by_kernel);
   }
   PIDWARD_TRY(sys::Pidfd process, reopen(record, features, group));
-  return table.open(std::move(process));
+  return table.reopen(std::move(process), record.id, record.pid);
 }
 
 /// Main processes with our label that no record speaks of, because what was written of them is
@@ -251,6 +287,7 @@ void Manager::Impl::find_unknown_processes(std::vector<engine::UnitRecord>& reco
               "Runs, and nothing else is known of it: the state of the last pidward is lost");
     engine::UnitRecord record{
         *name, engine::record_of_running_service((*handle)->id(), label->invocation, now())};
+    keeper.mark(*unit);
     const auto old = known.find(name->str());
     if (old == known.end()) {
       records.push_back(std::move(record));
@@ -308,13 +345,18 @@ process::ProcessHandle Manager::Impl::find_spawned(const engine::Spawn& effect) 
   return {};
 }
 
+void Manager::Impl::record_makes_no_sense(const unit::UnitName& name) {
+  log(LogLevel::warning,
+      fmt::format("What was kept of {} makes no sense; it begins anew", name.str()));
+  if (const auto unit = engine.find(name)) keeper.mark(*unit);
+}
+
 void Manager::Impl::restore_units(const std::vector<engine::UnitRecord>& records,
-                                  const engine::ProcessMap& map) {
+                                  const engine::ProcessMap& map, const StateEntries& was) {
   tracker.set_keeper(&keeper);
   engine::Effects effects;
   for (const unit::UnitName& bad : engine.restore(records, map, now(), effects)) {
-    log(LogLevel::warning,
-        fmt::format("What was kept of {} makes no sense; it begins anew", bad.str()));
+    record_makes_no_sense(bad);
   }
   // Before anything is done: the new state, and who is there.
   StateEntries others;
@@ -340,7 +382,7 @@ void Manager::Impl::restore_units(const std::vector<engine::UnitRecord>& records
     }
   }
   others.emplace(kManager, manager_entry());
-  keeper.begin(others);
+  keeper.begin(others, was, effects);
   recovering = true;
   run(effects);
   recovering = false;
@@ -353,7 +395,8 @@ void Manager::Impl::end_what_was_to_die() {
   for (const UnitId unit : engine.units()) {
     const auto spec = engine.spec(unit);
     if (!spec || spec->name.type() != unit::UnitType::service ||
-        !spec->settings.boolean(unit::Directive::KillOnManagerExit) || !tracker.has_living(unit)) {
+        !spec->settings.boolean(unit::Directive::KillOnManagerExit) ||
+        !(tracker.has_living(unit) || groups.is_populated(unit))) {
       continue;
     }
     log_about(LogLevel::notice, *spec, "outlived-manager",

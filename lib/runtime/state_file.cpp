@@ -1,7 +1,9 @@
 #include "runtime/state_file.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
+#include <unordered_map>
 
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -59,20 +61,23 @@ std::optional<std::string_view> take_block(std::string_view& text, std::size_t l
   return block;
 }
 
+/// What is said last of each key; all of it is in the text of the file.
+using LastSaid = std::unordered_map<std::string_view, std::string_view>;
+
 /// The entries of one batch whose checksum was right: a payload that cannot be read was written so.
-bool apply(std::string_view payload, StateEntries& entries) {
+bool apply(std::string_view payload, LastSaid& entries) {
   while (!payload.empty()) {
     const auto key = take_until(payload, '\t');
     const auto length = key ? take_until(payload, '\n') : std::nullopt;
     if (!length) return false;
     if (*length == "-") {
-      if (const auto found = entries.find(*key); found != entries.end()) entries.erase(found);
+      entries.erase(*key);
       continue;
     }
     const auto size = parse_number<std::size_t>(*length);
     const auto text = size ? take_block(payload, *size) : std::nullopt;
     if (!text) return false;
-    entries.insert_or_assign(std::string(*key), std::string(*text));
+    entries.insert_or_assign(*key, *text);
   }
   return true;
 }
@@ -127,6 +132,16 @@ void StateBatch::remove(std::string_view key) {
   payload_ += fmt::format("{}\t-\n", key);
 }
 
+void StateBatch::set_difference(const StateEntries& was, const StateEntries& now) {
+  for (const auto& [key, text] : was) {
+    if (!now.contains(key)) remove(key);
+  }
+  for (const auto& [key, text] : now) {
+    const auto before = was.find(key);
+    if (before == was.end() || before->second != text) set(key, text);
+  }
+}
+
 std::string StateBatch::framed() const {
   std::string text = fmt::format("batch {} {:08x}\n", payload_.size(), crc32(payload_));
   text += payload_;
@@ -147,12 +162,18 @@ Result<StateContents> parse_state(std::string_view text, std::string_view boot_i
   const auto boot = take_until(text, '\n');
   if (!boot || *boot != boot_id) return Error(Errc::invalid_argument, "It is of another boot");
   StateContents contents;
+  LastSaid last;
   while (!text.empty()) {
     const std::size_t offset = whole.size() - text.size();
     const auto payload = take_batch(text);
-    if (payload && apply(*payload, contents.entries)) continue;
+    if (payload && apply(*payload, last)) continue;
     contents.damage = fmt::format("It is damaged at byte {} of {}", offset, whole.size());
     break;
+  }
+  std::vector<std::pair<std::string_view, std::string_view>> sorted(last.begin(), last.end());
+  std::ranges::sort(sorted);
+  for (const auto& [key, said] : sorted) {
+    contents.entries.emplace_hint(contents.entries.end(), key, said);
   }
   return contents;
 }
@@ -200,21 +221,16 @@ bool StateFile::find_room() {
   return has_room_;
 }
 
-Status StateFile::resume(const StateEntries& was, const StateEntries& now) {
+Status StateFile::resume(const StateEntries& was) {
   PIDWARD_TRY(fd_, sys::open_path(path_, O_WRONLY | O_APPEND | O_NOFOLLOW));
   const off_t end = ::lseek(fd_.get(), 0, SEEK_END);
   if (end < 0) return Error::from_errno(errno, fmt::format("Cannot go on with {}", path_));
   size_ = static_cast<std::uint64_t>(end);
+  size_when_made_ = 0;
+  for (const auto& [key, text] : was) size_when_made_ += key.size() + text.size();
   held_ = 0;
-  StateBatch batch;
-  for (const auto& [key, text] : was) {
-    if (!now.contains(key)) batch.remove(key);
-  }
-  for (const auto& [key, text] : now) {
-    const auto before = was.find(key);
-    if (before == was.end() || before->second != text) batch.set(key, text);
-  }
-  return batch.empty() ? Status() : append(batch);
+  hold_room();
+  return {};
 }
 
 Status StateFile::append(const StateBatch& batch, exec::Gate* gate) {

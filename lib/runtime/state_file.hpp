@@ -43,6 +43,8 @@ class StateBatch {
  public:
   void set(std::string_view key, std::string_view text);
   void remove(std::string_view key);
+  /// What leads from `was` to `now`.
+  void set_difference(const StateEntries& was, const StateEntries& now);
   [[nodiscard]] bool empty() const { return payload_.empty(); }
   /// With its header, as it goes into the file.
   [[nodiscard]] std::string framed() const;
@@ -58,8 +60,8 @@ class StateFile {
 
   /// Makes the file anew with these entries. Errors leave the old file as it is.
   Status rewrite(const StateEntries& entries);
-  /// Goes on with the file that is there and says `was`: what is different now is added to it.
-  Status resume(const StateEntries& was, const StateEntries& now);
+  /// Goes on with the file that is there and says `was`.
+  Status resume(const StateEntries& was);
   /// Adds one batch. After an error (a full file system) the file ends where it did before, and
   /// says what it said. A gate is told before that the child behind it is in this batch.
   Status append(const StateBatch& batch, exec::Gate* gate = nullptr);
@@ -69,7 +71,7 @@ class StateFile {
   /// Tries to have that again.
   bool find_room();
   [[nodiscard]] std::uint64_t size() const { return size_; }
-  /// What it was when rewrite() had made it: as long as all that it says.
+  /// About as long as all that it says was, when rewrite() had made it or resume() found it.
   [[nodiscard]] std::uint64_t size_when_made() const { return size_when_made_; }
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const std::string& boot_id() const { return boot_id_; }

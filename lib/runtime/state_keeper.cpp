@@ -14,11 +14,16 @@
 namespace pidward::runtime {
 namespace {
 
+constexpr std::string_view kUnitPrefix = "unit ";
 constexpr std::string_view kProcess = "process ";
 constexpr std::uint64_t kSlack = 256U << 10U;  ///< a journal up to this size is left as it is
 
 std::string unit_key(std::string_view name) {
-  return fmt::format("unit {}", name);
+  return fmt::format("{}{}", kUnitPrefix, name);
+}
+
+std::size_t hash_of(const std::string& text) {
+  return std::hash<std::string>{}(text);
 }
 
 std::string process_key(ProcessId id) {
@@ -85,6 +90,10 @@ StateKeeper::StateKeeper(Core& core, KeptDescriptors& kept, std::string boot_id)
       kept_(kept),
       file_(core.config.runtime_directory + "/state", std::move(boot_id)) {}
 
+bool StateKeeper::is_there_any() const {
+  return ::access(file_.path().c_str(), R_OK) == 0;
+}
+
 StateEntries StateKeeper::take_over(bool& whole) {
   auto contents = read_state(file_.path(), file_.boot_id());
   whole = contents && contents->damage.empty();
@@ -106,16 +115,13 @@ void StateKeeper::expect_process(ProcessId process, SpawnId spawn) {
   processes_.insert_or_assign(process, spawn);
 }
 
-void StateKeeper::begin(const StateEntries& other) {
+void StateKeeper::begin(const StateEntries& other, const StateEntries& was,
+                        const engine::Effects& effects) {
   for (const auto& [key, text] : other) others_.insert_or_assign(key, text);
   batch_ = {};
   open_ = true;
-  Status made = file_.rewrite(everything());
-  if (!made) {
-    // Without room for another file the old one does, with what has changed since.
-    const auto was = read_state(file_.path(), file_.boot_id());
-    if (was && was->damage.empty() && file_.resume(was->entries, everything())) made = {};
-  }
+  Status made = was.empty() ? make_anew() : go_on(was, effects);
+  if (!made && !was.empty()) made = make_anew();
   if (!made) {
     behind_ = true;
     log(LogLevel::error,
@@ -125,12 +131,81 @@ void StateKeeper::begin(const StateEntries& other) {
   }
 }
 
+Status StateKeeper::make_anew() {
+  changed_.clear();
+  batch_ = {};
+  const StateEntries now = everything();
+  Status made = file_.rewrite(now);
+  if (made) return made;
+  // Without room for another file the old one does, with what has changed since.
+  const auto was = read_state(file_.path(), file_.boot_id());
+  if (!was || !was->damage.empty() || !file_.resume(was->entries)) return made;
+  StateBatch difference;
+  difference.set_difference(was->entries, now);
+  return difference.empty() ? Status() : file_.append(difference);
+}
+
+/// To say again what every unit is would take longer than to find out.
+Status StateKeeper::go_on(const StateEntries& was, const engine::Effects& effects) {
+  PIDWARD_CHECK(file_.resume(was));
+  StateEntries others = others_;
+  for (const Source& source : sources_) source(others);
+  StateEntries old_others;
+  for (const auto& [key, text] : was) {
+    const std::string_view rest(key);
+    if (rest.starts_with(kUnitPrefix)) {
+      const auto name = unit::UnitName::parse(rest.substr(kUnitPrefix.size()));
+      const auto unit = name ? core_.engine.find(*name) : std::nullopt;
+      if (unit && core_.engine.spec(*unit)->name == *name) {
+        units_.insert_or_assign(*unit, hash_of(text));
+      } else {
+        batch_.remove(key);
+      }
+    } else if (rest.starts_with(kProcess)) {
+      const auto record = parse_process(key, text);
+      const auto known = record ? processes_.find(record->id) : processes_.end();
+      if (known == processes_.end()) {
+        batch_.remove(key);
+      } else if (known->second != record->spawn) {
+        set_process(known->first, known->second);
+      }
+    } else {
+      old_others.emplace_hint(old_others.end(), key, text);
+    }
+  }
+  batch_.set_difference(old_others, others);
+  for (const auto& [id, spawn] : processes_) {
+    if (!was.contains(process_key(id))) set_process(id, spawn);
+  }
+  for (const UnitId unit : core_.engine.units()) {
+    if (!units_.contains(unit)) mark(unit);
+  }
+  for (const engine::Effect& effect : effects) {
+    if (!acts(effect)) continue;
+    std::visit(
+        [this]<typename T>(const T& what) {
+          if constexpr (requires { what.unit; }) mark(what.unit);
+        },
+        effect);
+  }
+  note_changed();
+  const StateBatch changes = std::exchange(batch_, {});
+  return changes.empty() ? Status() : file_.append(changes);
+}
+
+void StateKeeper::set_process(ProcessId id, SpawnId spawn) {
+  const process::ProcessHandle handle = core_.table.find(id);
+  if (!handle) return;
+  batch_.set(process_key(id),
+             format_process(describe(handle, handle->unit(), handle->role(), spawn)));
+}
+
 void StateKeeper::remove() {
   open_ = false;
   ::unlink(file_.path().c_str());
 }
 
-StateEntries StateKeeper::everything() const {
+StateEntries StateKeeper::everything() {
   StateEntries entries = others_;
   for (const Source& source : sources_) source(entries);
   for (const auto& [id, spawn] : processes_) {
@@ -142,6 +217,7 @@ StateEntries StateKeeper::everything() const {
   for (const UnitId unit : core_.engine.units()) {
     std::string text = core_.engine.record(unit);
     if (text.empty()) continue;
+    units_.insert_or_assign(unit, hash_of(text));
     entries.insert_or_assign(unit_key(core_.engine.spec(unit)->name.str()), std::move(text));
   }
   return entries;
@@ -151,7 +227,7 @@ void StateKeeper::note_unit(UnitId unit) {
   const auto spec = core_.engine.spec(unit);
   if (!spec) return;  // engine_changed() has heard of it
   std::string text = core_.engine.record(unit);
-  const std::size_t hash = std::hash<std::string>{}(text);
+  const std::size_t hash = hash_of(text);
   const auto known = units_.find(unit);
   if (known == units_.end() ? text.empty() : known->second == hash) return;
   const std::string key = unit_key(spec->name.str());

@@ -39,14 +39,21 @@ class StateKeeper {
   /// Keeps RUNTIME_DIRECTORY/state.
   StateKeeper(Core& core, KeptDescriptors& kept, std::string boot_id);
 
+  /// Whether the last daemon left anything.
+  [[nodiscard]] bool is_there_any() const;
   /// What the last daemon left. A file that cannot be used is set aside, said in the log, and
   /// nothing comes of it. `whole`: there was one, and all of it could be read.
   [[nodiscard]] StateEntries take_over(bool& whole);
   /// A process that is known already is one of those that are kept, and its spawn is waited for if
   /// there is one; before begin().
   void expect_process(ProcessId process, SpawnId spawn);
-  /// Makes the file anew; from here on changes are kept.
-  void begin(const StateEntries& other);
+  /// The unit is not what it was when it was last written.
+  void mark(UnitId unit) { changed_.insert(unit); }
+  /// From here on changes are kept, in a new file that says everything, which `effects` need not be
+  /// told of. Where `was` is what take_over() had whole, the file goes on instead: it says what
+  /// units are already, but for those that were marked and those with which something is to be
+  /// done.
+  void begin(const StateEntries& other, const StateEntries& was, const engine::Effects& effects);
   /// In order: nothing is to be known after us.
   void remove();
 
@@ -99,7 +106,10 @@ class StateKeeper {
   void unit_removed(UnitId unit, const std::string& name);
   Status write(exec::Gate* gate = nullptr);
   Status rewrite();
-  [[nodiscard]] StateEntries everything() const;
+  Status make_anew();
+  Status go_on(const StateEntries& was, const engine::Effects& effects);
+  void set_process(ProcessId id, SpawnId spawn);
+  [[nodiscard]] StateEntries everything();
 
   Core& core_;
   KeptDescriptors& kept_;

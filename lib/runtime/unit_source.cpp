@@ -79,11 +79,22 @@ void UnitSource::load(std::vector<unit::UnitName> names, std::function<void(Spec
 }
 
 UnitSource::Specs UnitSource::load_now(const std::vector<unit::UnitName>& names) {
-  const std::lock_guard lock(mutex_);
-  Specs specs = fresh_loader(true).load_closure(
-      names, [this](const unit::UnitName& name) { return known_.contains(name); });
-  rest_after(specs.size());
+  Specs specs;
+  look_around();
+  load_each(names, [&specs](unit::UnitSpecPtr spec) { specs.push_back(std::move(spec)); });
   return specs;
+}
+
+void UnitSource::look_around() {
+  const std::lock_guard lock(mutex_);
+  fresh_loader(true).look_around();
+}
+
+void UnitSource::load_each(const std::vector<unit::UnitName>& names,
+                           const std::function<void(unit::UnitSpecPtr)>& loaded) {
+  const std::lock_guard lock(mutex_);
+  rest_after(fresh_loader(false).load_closure(
+      names, [this](const unit::UnitName& name) { return known_.contains(name); }, loaded));
 }
 
 /// What the loader keeps for the next load weighs as much as the units do. Given back before the

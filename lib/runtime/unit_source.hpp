@@ -40,6 +40,11 @@ class UnitSource {
   void load(std::vector<unit::UnitName> names, std::function<void(Specs)> done);
   /// The same, at once: for the time before the loop runs.
   [[nodiscard]] Specs load_now(const std::vector<unit::UnitName>& names);
+  /// Looks at the directories already, for load_each() within the next second.
+  void look_around();
+  /// The same; each is given to `loaded` as soon as it is read.
+  void load_each(const std::vector<unit::UnitName>& names,
+                 const std::function<void(unit::UnitSpecPtr)>& loaded);
   /// The same, reading everything anew.
   void reload(std::vector<unit::UnitName> names, std::function<void(Specs)> done);
   /// Whether files of the unit changed since they were read.

@@ -86,17 +86,26 @@ Result<Fd> open_path(const std::string& path, int flags, mode_t mode) {
 Result<std::string> read_all(int fd, std::size_t limit) {
   constexpr std::size_t kChunk = 4096;
   std::string text;
+  // Of a file as long as it says one read is enough; those of /proc and the like say nothing.
+  struct stat status {};
+  const bool known = call(SYS_fstat, fd, &status) == 0 && S_ISREG(status.st_mode);
+  const std::size_t size = known ? static_cast<std::size_t>(status.st_size) : 0;
   for (;;) {
     const std::size_t had = text.size();
+    const std::size_t room = size > 0 && had == 0 ? size + 1 : std::max(kChunk, had);
     // One byte above the limit tells "exactly full" from "too long".
-    text.resize(std::min(had + std::max(kChunk, had), limit + 1));
-    const long got = call_retrying(SYS_read, fd, text.data() + had, text.size() - had);
+    const std::size_t wanted = std::min(had + room, limit + 1);
+    long got = 0;
+    text.resize_and_overwrite(wanted, [&](char* bytes, std::size_t) {
+      got = call_retrying(SYS_read, fd, bytes + had, wanted - had);
+      return had + (is_error(got) ? 0 : static_cast<std::size_t>(got));
+    });
     if (is_error(got)) return Error::from_errno(static_cast<int>(-got), "Cannot read");
-    text.resize(had + static_cast<std::size_t>(got));
     if (got == 0) return text;
     if (text.size() > limit) {
       return Error(Errc::limit_exceeded, fmt::format("Longer than {} bytes", limit));
     }
+    if (had == 0 && text.size() == size) return text;
   }
 }
 

@@ -131,9 +131,10 @@ std::vector<FolderLink> find_folder_links(const SearchIndex& index, const UnitNa
         const std::string entry(strip_yaml(file, yaml));
         if (file.front() == '.' || chosen.contains(entry)) continue;
         const std::string path = fmt::format("{}/{}", folder, file);
-        if (index.follow(path).is_mask()) {
+        const auto target = index.link_target(path);
+        if (target ? index.leads_to_mask(*target) : index.follow(path).is_mask()) {
           chosen.emplace(entry, std::nullopt);
-        } else if (!index.link_target(path)) {
+        } else if (!target) {
           problems.push_back(warning_about(
               path, fmt::format("only links are looked at in {} folders; left out", suffix)));
         } else {

@@ -261,6 +261,10 @@ void UnitLoader::refresh() {
   impl_->refresh();
 }
 
+void UnitLoader::look_around() const {
+  impl_->index->find_links();
+}
+
 UnitSpecPtr UnitLoader::load(const UnitName& name) const {
   return impl_->load(name);
 }
@@ -268,6 +272,14 @@ UnitSpecPtr UnitLoader::load(const UnitName& name) const {
 std::vector<UnitSpecPtr> UnitLoader::load_closure(
     const std::vector<UnitName>& names, const std::function<bool(const UnitName&)>& known) const {
   std::vector<UnitSpecPtr> out;
+  load_closure(names, known, [&out](UnitSpecPtr spec) { out.push_back(std::move(spec)); });
+  return out;
+}
+
+std::size_t UnitLoader::load_closure(const std::vector<UnitName>& names,
+                                     const std::function<bool(const UnitName&)>& known,
+                                     const std::function<void(UnitSpecPtr)>& loaded) const {
+  std::size_t count = 0;
   std::unordered_set<std::string> seen;
   std::deque<UnitName> todo(names.begin(), names.end());
   while (!todo.empty()) {
@@ -283,9 +295,10 @@ std::vector<UnitSpecPtr> UnitLoader::load_closure(
     for (const DependencyEdge& edge : spec->dependencies) {
       if (!seen.contains(edge.other.str())) todo.push_back(edge.other);
     }
-    out.push_back(std::move(spec));
+    ++count;
+    loaded(std::move(spec));
   }
-  return out;
+  return count;
 }
 
 std::vector<std::string> UnitLoader::unit_file_names() const {

@@ -61,6 +61,8 @@ class UnitLoader {
   UnitLoader& operator=(UnitLoader&&) noexcept;
 
   void refresh();
+  /// Looks already at what every load needs to know of all files: which are links to which.
+  void look_around() const;
   /// One unit. Never fails: what is wrong is in load_state and diagnostics. An alias gives its
   /// target's spec; a link that leads nowhere gives a spec of its own name that was not found.
   [[nodiscard]] UnitSpecPtr load(const UnitName& name) const;
@@ -68,6 +70,10 @@ class UnitLoader {
   /// Every alias that was followed is in the `aliases` of its target.
   [[nodiscard]] std::vector<UnitSpecPtr> load_closure(
       const std::vector<UnitName>& names, const std::function<bool(const UnitName&)>& known) const;
+  /// The same; each is given to `loaded` as soon as it is read. Returns how many there were.
+  std::size_t load_closure(const std::vector<UnitName>& names,
+                           const std::function<bool(const UnitName&)>& known,
+                           const std::function<void(UnitSpecPtr)>& loaded) const;
   /// Unit file names (not aliases resolved) that exist on the search path, sorted; for
   /// list-unit-files and globs.
   [[nodiscard]] std::vector<std::string> unit_file_names() const;

@@ -67,6 +67,8 @@ class SearchIndex {
   [[nodiscard]] const Candidate* find(const std::string& name) const;
   /// All candidates under exactly this name, highest precedence first.
   [[nodiscard]] std::vector<Candidate> all(const std::string& name) const;
+  /// Looks at every file whether it is a link: what resolve() otherwise does the first time.
+  void find_links() const { build_reverse(); }
   /// Every unit name there is a file or link for, sorted.
   [[nodiscard]] std::vector<std::string> names() const;
   /// Directories that have a folder of this name, as paths of the folders, highest precedence
@@ -80,6 +82,8 @@ class SearchIndex {
   [[nodiscard]] Followed follow(const std::string& path) const;
   /// Where the link at `path` points, absolute and simplified; nullopt when `path` is no link.
   [[nodiscard]] std::optional<std::string> link_target(const std::string& path) const;
+  /// Whether what is at `path`, at the end of all links, makes a unit of that name a masked one.
+  [[nodiscard]] bool leads_to_mask(const std::string& path) const;
   /// True when `directory` is one of the search path's, also when a link leads there.
   [[nodiscard]] bool on_path(const std::string& directory) const;
   [[nodiscard]] bool has_mounts() const { return has_mounts_; }

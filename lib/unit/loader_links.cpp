@@ -153,6 +153,21 @@ Followed SearchIndex::follow(const std::string& path) const {
   return out;
 }
 
+bool SearchIndex::leads_to_mask(const std::string& path) const {
+  bool yaml = false;
+  const auto found = entries_.find(std::string(strip_yaml(base_name(path), yaml)));
+  if (found != entries_.end()) {
+    const std::string_view directory = directory_name(path);
+    for (const Entry& entry : found->second) {
+      if (entry.yaml != yaml || directories_[entry.directory] != directory) continue;
+      const Candidate& there = candidate_of(found->first, entry);
+      if (there.kind == Candidate::Kind::file) return false;
+      break;
+    }
+  }
+  return follow(path).is_mask();
+}
+
 const Candidate* SearchIndex::step(UnitName& current, Resolution& out) const {
   const auto complain = [&](const Candidate& candidate) {
     out.diagnostics.push_back(

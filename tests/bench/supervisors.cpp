@@ -1,7 +1,7 @@
 // Times pidward beside the bare program, in one run: starting many trivial services, starting one
 // again after SIGKILL, resident memory, and wake-ups when idle. Reports; asserts nothing about
 // time. Rounds take turns, so that what else the machine does meets both alike.
-//   bench-supervisors [--services N]... [--kills N] [--rounds N] [--only NAME] [--json]
+//   bench-supervisors [--services N]... [--kills N] [--rounds N] [--only NAME] [--no-rest] [--json]
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
@@ -314,11 +314,14 @@ int main(int argc, char** argv) {
   int rounds = 1;
   std::string only;
   bool json = false;
+  bool rests = true;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const bool has_value = i + 1 < argc;
     if (word == "--json") {
       json = true;
+    } else if (word == "--no-rest") {
+      rests = false;
     } else if (word == "--services" && has_value) {
       sizes.push_back(std::clamp(std::atoi(argv[++i]), 1, static_cast<int>(BENCH_SLOTS)));
     } else if (word == "--kills" && has_value) {
@@ -330,7 +333,7 @@ int main(int argc, char** argv) {
     } else {
       fmt::print(stderr,
                  "usage: bench-supervisors [--services N]... [--kills N] [--rounds N] "
-                 "[--only bare|pidward] [--json]\n");
+                 "[--only bare|pidward] [--no-rest] [--json]\n");
       return 2;
     }
   }
@@ -344,7 +347,7 @@ int main(int argc, char** argv) {
     Row bare_row{"bare", services, {}};
     Row pidward_row{"pidward", services, {}};
     for (int round = 0; round < rounds; ++round) {
-      const Plan plan{services, kills, round == 0};
+      const Plan plan{services, kills, rests && round == 0};
       const auto run = [&](Row& row, const auto& with) {
         if (!only.empty() && only != row.supervisor) return;
         std::string pattern = (fs::temp_directory_path() / "pidward-bench-XXXXXX").string();

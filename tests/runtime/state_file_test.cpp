@@ -165,7 +165,10 @@ TEST_F(StateFileTest, RoomIsHeldBackForWhenTheFileSystemIsFull) {
     EXPECT_FALSE(next.rewrite({{"c", std::string(900000, 'c')}}));
     const auto was = read_state(mount + "/state", kBoot);
     ASSERT_TRUE(was);
-    ASSERT_TRUE(next.resume(was->entries, {{"a", "2"}}));
+    ASSERT_TRUE(next.resume(was->entries));
+    StateBatch difference;
+    difference.set_difference(was->entries, {{"a", "2"}});
+    ASSERT_TRUE(next.append(difference));
     const auto now = read_state(mount + "/state", kBoot);
     ASSERT_TRUE(now);
     EXPECT_EQ(now->damage, "");
