@@ -141,6 +141,14 @@ std::optional<JobStatus> Engine::job(JobId job) const {
       found->begun};
 }
 
+JobCounts Engine::job_counts() const {
+  return impl_->core.job_counts();
+}
+
+void Engine::continue_counts(JobCounts counts) {
+  impl_->core.continue_counts(counts);
+}
+
 bool Engine::can_start(UnitId unit) const {
   const Unit* const found = impl_->core.find(unit);
   return found != nullptr && impl_->core.can_start(*found) &&

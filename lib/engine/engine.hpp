@@ -107,6 +107,8 @@ class Engine {
   /// processes that ended meanwhile. Records that make no sense are left out and returned.
   std::vector<unit::UnitName> restore(std::span<const UnitRecord> records,
                                       const ProcessMap& processes, Now now, Effects& effects);
+  /// Goes on counting where another engine was.
+  void continue_counts(JobCounts counts);
 
   [[nodiscard]] std::optional<UnitId> find(const unit::UnitName& name) const;
   [[nodiscard]] std::vector<UnitId> units() const;
@@ -116,6 +118,7 @@ class Engine {
   [[nodiscard]] std::vector<UnitId> related(UnitId unit, unit::Dependency kind) const;
   [[nodiscard]] std::vector<JobId> jobs() const;
   [[nodiscard]] std::optional<JobStatus> job(JobId job) const;
+  [[nodiscard]] JobCounts job_counts() const;
   [[nodiscard]] bool can_start(UnitId unit) const;
   [[nodiscard]] bool can_stop(UnitId unit) const;
   [[nodiscard]] bool can_reload(UnitId unit) const;

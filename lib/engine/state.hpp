@@ -115,6 +115,12 @@ enum class JobResult : std::uint8_t {
 };
 std::string_view to_string(JobResult result);
 
+/// How much happened to jobs, ever.
+struct JobCounts {
+  std::uint32_t installed = 0;
+  std::uint32_t failed = 0;  ///< ended with `failed` or `invalid`
+};
+
 /// What a process is to its unit.
 enum class ProcessRole : std::uint8_t { main, control, other };
 std::string_view to_string(ProcessRole role);
