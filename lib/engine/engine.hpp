@@ -91,6 +91,8 @@ class Engine {
   /// AbandonScope: whoever looked after the scope is gone. Errors: it is not running
   /// (unit_inactive), it is no scope.
   Status abandon(UnitId unit, Now now, Effects& effects);
+  /// A scope that is not started yet: its end is to be asked for, by RequestStop, of this bus name.
+  void set_controller(UnitId unit, std::string name, Now now, Effects& effects);
   /// Names somebody on the bus holds a reference to are not collected.
   void set_referenced(UnitId unit, bool referenced);
 

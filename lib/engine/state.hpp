@@ -175,6 +175,10 @@ struct PathStatus {
   std::string_view result = "success";
 };
 
+struct ScopeStatus {
+  std::string controller;  ///< the bus name of whoever is to end the scope; empty: signals do
+};
+
 /// A read-only look at one unit. Valid until the next call that changes the engine.
 struct UnitStatus {
   UnitId id;
@@ -191,6 +195,7 @@ struct UnitStatus {
   const SocketStatus* socket = nullptr;    ///< for sockets
   const TimerStatus* timer = nullptr;      ///< for timers
   const PathStatus* path = nullptr;        ///< for paths
+  const ScopeStatus* scope = nullptr;      ///< for scopes
 };
 
 struct JobStatus {

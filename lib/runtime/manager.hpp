@@ -43,9 +43,11 @@ class ManagerObserver {
   virtual void process_added(ProcessId) {}
   /// A process in the table ended. Within this call its details have the exit status.
   virtual void process_exited(ProcessId) {}
-  /// A bus name some unit waits for (Type=dbus); the bus layer watches it and calls
-  /// Manager::bus_name_changed().
+  /// A bus name some unit waits for (Type=dbus) or is looked after by (Controller of a scope); the
+  /// bus layer watches it and calls Manager::bus_name_changed().
   virtual void watch_bus_name(const std::string& /*name*/, bool /*watch*/) {}
+  /// Asks the owner of a bus name to end a scope. True: it was sent.
+  virtual bool request_stop(UnitId, const std::string& /*controller*/) { return false; }
 };
 
 struct JobSubmission {
