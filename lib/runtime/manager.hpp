@@ -90,9 +90,15 @@ class Manager {
   struct Impl;  ///< of the layer's own files
   /// `io` outlives the manager. Errors say what could not be set up and what to do about it.
   static Result<std::unique_ptr<Manager>> create(boost::asio::io_context& io, Config config);
+  /// end().
   virtual ~Manager();
   Manager(const Manager&) = delete;
   Manager& operator=(const Manager&) = delete;
+
+  /// Puts everything in order and lets go of it; nothing else may be called then. False: a thread
+  /// is held up by something that does not answer, a dead mount say. It works with what is its own,
+  /// but of the process nothing is to be taken down around it: _exit ends both.
+  bool end();
 
   /// Starts what the configuration says is started first: default.target, or `boot_units`. Tells
   /// whoever started us that we are ready once those jobs are under way.
