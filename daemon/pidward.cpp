@@ -131,6 +131,14 @@ int complain(const pidward::Error& error, int code) {
   return code;
 }
 
+int serve(boost::asio::io_context& io, pidward::runtime::Manager& manager) {
+  auto server = pidward::bus::Server::create(io, manager);
+  if (!server) return complain(server.error(), EXIT_FAILURE);
+  manager.boot();
+  io.run();
+  return manager.exit_code().value_or(EXIT_FAILURE);
+}
+
 int supervise(Config config) {
   // The loop has a heap, and the workers share one: more would only hold more than is needed.
   ::mallopt(M_ARENA_MAX, 2);
@@ -138,14 +146,12 @@ int supervise(Config config) {
   boost::asio::io_context io(1);
   auto manager = pidward::runtime::Manager::create(io, std::move(config));
   if (!manager) return complain(manager.error(), EXIT_FAILURE);
-  auto server = pidward::bus::Server::create(io, **manager);
-  if (!server) return complain(server.error(), EXIT_FAILURE);
-  (*manager)->boot();
-  io.run();
-  const int code = (*manager)->exit_code().value_or(EXIT_FAILURE);
-  server->reset();
-  manager->reset();
-  return code;
+  const int code = serve(io, **manager);
+  if ((*manager)->end()) return code;
+  complain(pidward::Error(pidward::Errc::timed_out,
+                          "What was asked of a file system has not been answered; not waited for"),
+           code);
+  ::_exit(code);
 }
 
 // The same program, started again by the daemon: --logger DIRECTORY MAX_BYTES MAX_FILES.

@@ -3,6 +3,8 @@
 #include <array>
 #include <atomic>
 #include <cstdio>
+#include <memory>
+#include <mutex>
 #include <utility>
 
 #include <fmt/core.h>
@@ -13,10 +15,16 @@ namespace {
 constexpr std::array<std::string_view, 8> kLevelNames{"emerg",   "alert",  "crit", "err",
                                                       "warning", "notice", "info", "debug"};
 
-LogSink& sink() {
-  static LogSink the_sink = [](const LogRecord& record) {
-    if (record.level <= LogLevel::warning) fmt::print(stderr, "{}\n", record.message);
-  };
+/// Threads log while another sink is set, and may still be in the old one then.
+struct SharedSink {
+  std::mutex mutex;
+  std::shared_ptr<const LogSink> sink =
+      std::make_shared<const LogSink>([](const LogRecord& record) {
+        if (record.level <= LogLevel::warning) fmt::print(stderr, "{}\n", record.message);
+      });
+};
+SharedSink& shared_sink() {
+  static SharedSink the_sink;
   return the_sink;
 }
 
@@ -28,7 +36,9 @@ std::atomic<LogLevel>& level_limit() {
 }  // namespace
 
 void set_log_sink(LogSink new_sink) {
-  sink() = std::move(new_sink);
+  auto next = std::make_shared<const LogSink>(std::move(new_sink));
+  const std::lock_guard lock(shared_sink().mutex);
+  shared_sink().sink.swap(next);
 }
 void set_max_log_level(LogLevel level) {
   level_limit().store(level);
@@ -38,7 +48,11 @@ LogLevel max_log_level() {
 }
 
 void log(const LogRecord& record) {
-  if (record.level <= max_log_level()) sink()(record);
+  if (record.level > max_log_level()) return;
+  std::unique_lock lock(shared_sink().mutex);
+  const std::shared_ptr<const LogSink> sink = shared_sink().sink;
+  lock.unlock();
+  (*sink)(record);
 }
 
 void log(LogLevel level, std::string message) {

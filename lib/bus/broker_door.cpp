@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <vector>
 
 #include <fmt/core.h>
 #include <sys/inotify.h>
@@ -195,10 +196,13 @@ void BrokerDoor::lost(const Error& why) {
   log(LogLevel::warning, fmt::format("bus: the connection to the broker at {} is lost ({}); the "
                                      "private socket stays open",
                                      address_, why.message()));
+  std::vector<std::string> names;
   for (auto& [name, watch] : names_) {
     watch = NameWatch();
-    manager_.bus_name_changed(name, false, std::nullopt);
+    names.push_back(name);
   }
+  // Some of them are of no interest any more once they are gone.
+  for (const std::string& name : names) manager_.bus_name_changed(name, false, std::nullopt);
   clients_.reset();
   name_request_.reset();
   connection_.reset();

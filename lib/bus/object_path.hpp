@@ -15,6 +15,7 @@ inline constexpr const char* kBusName = "org.pidward1";
 inline constexpr const char* kManagerPath = "/org/pidward1";
 inline constexpr const char* kManagerInterface = "org.pidward1.Manager";
 inline constexpr const char* kUnitInterface = "org.pidward1.Unit";
+inline constexpr const char* kScopeInterface = "org.pidward1.Scope";
 inline constexpr const char* kJobInterface = "org.pidward1.Job";
 inline constexpr const char* kProcessInterface = "org.pidward1.Process";
 

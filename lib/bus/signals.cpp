@@ -158,8 +158,32 @@ void Signals::process_exited(ProcessId process) {
   });
 }
 
+void Signals::set_name_watcher(std::function<void(const std::string&, bool)> watcher) {
+  name_watcher_ = std::move(watcher);
+  for (const std::string& name : watched_names_) name_watcher_(name, true);
+}
+
 void Signals::watch_bus_name(const std::string& name, bool watch) {
+  if (watch) {
+    watched_names_.insert(name);
+  } else {
+    watched_names_.erase(name);
+  }
   if (name_watcher_) name_watcher_(name, watch);
+}
+
+bool Signals::request_stop(UnitId unit, const std::string& controller) {
+  if (broker_ == nullptr || !broker_->is_open()) return false;
+  bool sent = false;
+  emit_to(
+      *broker_,
+      {.path = path_of(services_, unit), .interface = kScopeInterface, .member = "RequestStop"},
+      [](Writer&) {},
+      [&](sd_bus_message* message) {
+        sent = checked(sd_bus_message_set_destination(message, controller.c_str())) >= 0 &&
+               broker_->send(message);
+      });
+  return sent;
 }
 
 void Signals::schedule_flush() {

@@ -25,10 +25,8 @@ class Signals final : public runtime::ManagerObserver {
   void remove(const std::shared_ptr<Connection>& connection);
   /// The broker, or null while there is none.
   void set_broker(std::shared_ptr<Connection> broker) { broker_ = std::move(broker); }
-  /// Where requests to watch a bus name go (Type=dbus).
-  void set_name_watcher(std::function<void(const std::string&, bool)> watcher) {
-    name_watcher_ = std::move(watcher);
-  }
+  /// Where requests to watch a bus name go, those of before included.
+  void set_name_watcher(std::function<void(const std::string&, bool)> watcher);
   [[nodiscard]] const std::set<std::shared_ptr<Connection>>& connections() const {
     return private_;
   }
@@ -46,6 +44,7 @@ class Signals final : public runtime::ManagerObserver {
   void process_added(ProcessId process) override;
   void process_exited(ProcessId process) override;
   void watch_bus_name(const std::string& name, bool watch) override;
+  bool request_stop(UnitId unit, const std::string& controller) override;
 
  private:
   struct Address {
@@ -72,6 +71,7 @@ class Signals final : public runtime::ManagerObserver {
   std::set<std::shared_ptr<Connection>> private_;
   std::shared_ptr<Connection> broker_;
   std::function<void(const std::string&, bool)> name_watcher_;
+  std::set<std::string> watched_names_;
   std::set<UnitId> dirty_;
   std::uint32_t failed_told_ = 0;
   bool is_flush_posted_ = false;

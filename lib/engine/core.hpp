@@ -74,6 +74,11 @@ class Core {
   [[nodiscard]] const Job* find_job(JobId id) const;
   [[nodiscard]] std::vector<JobId> job_ids() const;
   [[nodiscard]] std::vector<JobId> waits_for_jobs(const Job& job) const;
+  [[nodiscard]] JobCounts job_counts() const { return {last_job_, failed_jobs_}; }
+  void continue_counts(JobCounts counts) {
+    last_job_ = std::max(last_job_, counts.installed);
+    failed_jobs_ += counts.failed;
+  }
 
   // events.cpp
   void handle(const Event& event);
@@ -219,7 +224,8 @@ class Core {
   Now now_{};
   Effects* effects_ = nullptr;
   std::uint32_t last_unit_ = 0;
-  std::uint32_t last_job_ = 0;
+  std::uint32_t last_job_ = 0;  ///< every job that is installed gets the next number
+  std::uint32_t failed_jobs_ = 0;
   std::uint64_t last_spawn_ = 0;
   std::vector<UnitId> restored_;  ///< whose record is loaded and which do not go on yet
   std::unordered_set<UnitId> with_record_;

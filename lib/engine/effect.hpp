@@ -105,6 +105,13 @@ struct FindMainProcess {
 struct WatchBusName {
   UnitId unit;
   bool watch = true;
+  std::string name{};  ///< a scope's controller; empty: BusName=
+};
+/// Ask the controller of a scope to end it. One that cannot be asked is one that is gone:
+/// BusNameChanged.
+struct RequestStop {
+  UnitId unit;
+  std::string controller;
 };
 struct Listen {
   UnitId unit;
@@ -192,10 +199,10 @@ struct LoadUnit {
 using Effect =
     std::variant<PrepareStart, Spawn, KillProcesses, WatchEmpty, ArmTimer, DisarmTimer, WatchClock,
                  ReadTimerStamp, StoreTimerStamp, WatchPaths, UnwatchPaths, FindMainProcess,
-                 WatchBusName, Listen, CloseListen, WatchListen, CloseConnection, FlushListen,
-                 ObserveExternal, CleanUp, StoreDescriptors, RemoveDescriptors, UnitAdded,
-                 UnitChanged, UnitRemoved, JobAdded, JobChanged, JobRemoved, Log, SystemAction,
-                 LoadUnit>;
+                 WatchBusName, RequestStop, Listen, CloseListen, WatchListen, CloseConnection,
+                 FlushListen, ObserveExternal, CleanUp, StoreDescriptors, RemoveDescriptors,
+                 UnitAdded, UnitChanged, UnitRemoved, JobAdded, JobChanged, JobRemoved, Log,
+                 SystemAction, LoadUnit>;
 using Effects = std::vector<Effect>;
 
 }  // namespace pidward::engine

@@ -80,6 +80,14 @@ Status Engine::abandon(UnitId unit, Now now, Effects& effects) {
   return found->machine->abandon(context);
 }
 
+void Engine::set_controller(UnitId unit, std::string name, Now now, Effects& effects) {
+  const Core::Turn turn(impl_->core, now, effects);
+  Unit* const found = impl_->core.find(unit);
+  if (found == nullptr) return;
+  UnitContext context(impl_->core, *found);
+  found->machine->set_controller(context, std::move(name));
+}
+
 void Engine::set_referenced(UnitId unit, bool referenced) {
   if (Unit* const found = impl_->core.find(unit)) found->referenced = referenced;
 }
@@ -143,6 +151,14 @@ std::optional<JobStatus> Engine::job(JobId job) const {
   return JobStatus{
       found->id,   found->unit, found->type, found->state, impl_->core.waits_for_jobs(*found),
       found->begun};
+}
+
+JobCounts Engine::job_counts() const {
+  return impl_->core.job_counts();
+}
+
+void Engine::continue_counts(JobCounts counts) {
+  impl_->core.continue_counts(counts);
 }
 
 bool Engine::can_start(UnitId unit) const {

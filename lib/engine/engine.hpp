@@ -91,6 +91,8 @@ class Engine {
   /// AbandonScope: whoever looked after the scope is gone. Errors: it is not running
   /// (unit_inactive), it is no scope.
   Status abandon(UnitId unit, Now now, Effects& effects);
+  /// A scope that is not started yet: its end is to be asked for, by RequestStop, of this bus name.
+  void set_controller(UnitId unit, std::string name, Now now, Effects& effects);
   /// Names somebody on the bus holds a reference to are not collected.
   void set_referenced(UnitId unit, bool referenced);
 
@@ -111,6 +113,8 @@ class Engine {
   /// others are: nothing follows from it until restore() is called with what is left. False: it
   /// makes no sense, and is left out.
   bool load_record(const UnitRecord& record, const ProcessMap& processes);
+  /// Goes on counting where another engine was.
+  void continue_counts(JobCounts counts);
 
   [[nodiscard]] std::optional<UnitId> find(const unit::UnitName& name) const;
   [[nodiscard]] std::vector<UnitId> units() const;
@@ -120,6 +124,7 @@ class Engine {
   [[nodiscard]] std::vector<UnitId> related(UnitId unit, unit::Dependency kind) const;
   [[nodiscard]] std::vector<JobId> jobs() const;
   [[nodiscard]] std::optional<JobStatus> job(JobId job) const;
+  [[nodiscard]] JobCounts job_counts() const;
   [[nodiscard]] bool can_start(UnitId unit) const;
   [[nodiscard]] bool can_stop(UnitId unit) const;
   [[nodiscard]] bool can_reload(UnitId unit) const;

@@ -134,6 +134,7 @@ UnitStatus Core::status(const Unit& unit) const {
   status.socket = unit.machine->socket_status();
   status.timer = unit.machine->timer_status();
   status.path = unit.machine->path_status();
+  status.scope = unit.machine->scope_status();
   return status;
 }
 

@@ -226,6 +226,7 @@ void Core::finish_one(const Finish& finish) {
     queue_job(*job);
     return after_job(unit);
   }
+  if (finish.result == JobResult::failed || finish.result == JobResult::invalid) ++failed_jobs_;
   log_finished(unit, *job, finish.result);
   if (type != JobType::nop) {
     disarm(unit, TimerKind::job);

@@ -181,6 +181,11 @@ class Machine {
   virtual Status kill(MachineContext& context, KillWhom whom, int signal);
   /// AbandonScope. Errors: it is no scope, it is not running.
   virtual Status abandon(MachineContext& context);
+  /// The bus name of whoever looks after the unit. Scopes have that, from before their start.
+  virtual void set_controller(MachineContext& context, std::string name) {
+    static_cast<void>(context);
+    static_cast<void>(name);
+  }
 
   /// The settings were replaced (daemon-reload). State, processes and timers stay; what was derived
   /// is derived again.
@@ -223,6 +228,7 @@ class Machine {
   [[nodiscard]] virtual const SocketStatus* socket_status() const { return nullptr; }
   [[nodiscard]] virtual const TimerStatus* timer_status() const { return nullptr; }
   [[nodiscard]] virtual const PathStatus* path_status() const { return nullptr; }
+  [[nodiscard]] virtual const ScopeStatus* scope_status() const { return nullptr; }
 };
 
 [[nodiscard]] constexpr bool is_active_or_reloading(ActiveState state) {

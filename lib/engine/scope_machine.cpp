@@ -1,4 +1,5 @@
-// Scopes: a control group with processes that somebody else started (systemd.scope(5)).
+// Scopes: a control group with processes that somebody else started (systemd.scope(5)). Where that
+// somebody has a name on the bus and gave it, the end of the scope is his to bring about.
 #include <csignal>
 #include <optional>
 
@@ -30,13 +31,14 @@ class ScopeMachine final : public Machine {
     result_ok_ = true;
     enter(context, ScopeState::running);
     context.emit(WatchEmpty{context.id()});
+    watch_controller(context, true);
     const Duration limit = context.settings().span(Directive::RuntimeMaxSec);
     if (context.settings().is_set(Directive::RuntimeMaxSec) && limit != kInfinity) {
       context.arm(TimerKind::runtime_max, saturating_add(context.now().mono, limit));
     }
     return {};
   }
-  void stop(MachineContext& context) override { signal(context, ScopeState::stop_sigterm); }
+  void stop(MachineContext& context) override { wind_down(context); }
   void handle(MachineContext& context, const Event& event) override;
   void preparation_failed(MachineContext& context, const Error&) override {
     enter(context, ScopeState::failed);
@@ -56,14 +58,27 @@ class ScopeMachine final : public Machine {
       return Error(Errc::unit_inactive,
                    fmt::format("{} is not running, cannot abandon", context.spec().name.str()));
     }
+    forget_controller(context);
     if (state_ == ScopeState::running) enter(context, ScopeState::abandoned);
     return {};
   }
+  void set_controller(MachineContext& context, std::string name) override {
+    status_.controller = std::move(name);
+    context.touch();
+  }
+  [[nodiscard]] const ScopeStatus* scope_status() const override { return &status_; }
   void save(Saver& to) const override { each_field(to, *this); }
   void load(Loader& from) override { each_field(from, *this); }
   void resume(MachineContext& context) override {
-    if (is_up()) context.emit(WatchEmpty{context.id()});
-    if (active() == ActiveState::deactivating) signal(context, state_);
+    if (is_inactive_or_failed(active())) return;
+    watch_controller(context, true);
+    // Whether a controller was asked is not known; it is asked again once it is found.
+    const bool is_controllers = state_ == ScopeState::stop_sigterm && !status_.controller.empty();
+    if (is_up() || is_controllers) {
+      context.emit(WatchEmpty{context.id()});
+    } else {
+      signal(context, state_);
+    }
   }
 
  private:
@@ -71,6 +86,7 @@ class ScopeMachine final : public Machine {
   static void each_field(Archive& archive, Self& self) {
     archive.choice("state", self.state_, ScopeState::abandoned);
     archive.flag("result_ok", self.result_ok_, true);
+    archive.text("controller", self.status_.controller);
   }
   [[nodiscard]] bool is_up() const {
     return state_ == ScopeState::running || state_ == ScopeState::abandoned;
@@ -80,12 +96,23 @@ class ScopeMachine final : public Machine {
     state_ = to;
     context.changed(from, active());
   }
+  void wind_down(MachineContext& context);
+  void arm_stop(MachineContext& context);
   void signal(MachineContext& context, ScopeState to,
               Directive first_signal = Directive::KillSignal);
   void end(MachineContext& context);
   void let_go(MachineContext& context);
+  void watch_controller(MachineContext& context, bool watch) {
+    if (status_.controller.empty()) return;
+    context.emit(WatchBusName{context.id(), watch, status_.controller});
+  }
+  void ask_controller(MachineContext& context);
+  void forget_controller(MachineContext& context);
+  void controller_changed(MachineContext& context, bool owned);
   ScopeState state_ = ScopeState::dead;
   bool result_ok_ = true;
+  bool asked_ = false;  ///< the controller, by this process
+  ScopeStatus status_;
 };
 
 ActiveState ScopeMachine::active() const {
@@ -122,6 +149,49 @@ std::string_view ScopeMachine::sub() const {
   return "dead";
 }
 
+void ScopeMachine::arm_stop(MachineContext& context) {
+  const auto& settings = context.settings();
+  context.disarm(TimerKind::runtime_max);
+  const Duration limit = settings.is_set(Directive::TimeoutStopSec)
+                             ? settings.span(Directive::TimeoutStopSec)
+                             : context.config().default_timeout_stop;
+  context.arm(TimerKind::operation, saturating_add(context.now().mono, limit));
+}
+
+/// The controller ends the scope in its own way; where there is none, the first signal does.
+void ScopeMachine::wind_down(MachineContext& context) {
+  if (status_.controller.empty()) return signal(context, ScopeState::stop_sigterm);
+  arm_stop(context);
+  ask_controller(context);
+  enter(context, ScopeState::stop_sigterm);
+}
+
+void ScopeMachine::ask_controller(MachineContext& context) {
+  asked_ = true;
+  context.emit(RequestStop{context.id(), status_.controller});
+}
+
+void ScopeMachine::forget_controller(MachineContext& context) {
+  if (status_.controller.empty()) return;
+  watch_controller(context, false);
+  status_.controller.clear();
+  context.touch();
+}
+
+void ScopeMachine::controller_changed(MachineContext& context, bool owned) {
+  if (status_.controller.empty()) return;
+  const bool stopping = state_ == ScopeState::stop_sigterm;
+  if (owned) {
+    if (stopping && !asked_) ask_controller(context);
+    return;
+  }
+  context.log(LogLevel::debug, "scope-controller-gone",
+              fmt::format("The controller {} left the bus", status_.controller));
+  forget_controller(context);
+  // What was asked of it nobody will do now.
+  if (stopping) signal(context, ScopeState::stop_sigterm);
+}
+
 void ScopeMachine::signal(MachineContext& context, ScopeState to, Directive first_signal) {
   const auto& settings = context.settings();
   const bool first = to == ScopeState::stop_sigterm;
@@ -131,11 +201,7 @@ void ScopeMachine::signal(MachineContext& context, ScopeState to, Directive firs
       if (settings.get(each) != nullptr) number = static_cast<int>(settings.integer(each));
     }
   }
-  context.disarm(TimerKind::runtime_max);
-  const Duration limit = settings.is_set(Directive::TimeoutStopSec)
-                             ? settings.span(Directive::TimeoutStopSec)
-                             : context.config().default_timeout_stop;
-  context.arm(TimerKind::operation, saturating_add(context.now().mono, limit));
+  arm_stop(context);
   context.emit(KillProcesses{context.id(), KillWhom::all, number, first,
                              first && settings.boolean(Directive::SendSIGHUP)});
   enter(context, to);
@@ -153,6 +219,7 @@ void ScopeMachine::end(MachineContext& context) {
   context.disarm(TimerKind::operation);
   context.disarm(TimerKind::runtime_max);
   context.emit(CleanUp{context.id(), false});
+  forget_controller(context);
   enter(context, result_ok_ ? ScopeState::dead : ScopeState::failed);
 }
 
@@ -161,12 +228,15 @@ void ScopeMachine::handle(MachineContext& context, const Event& event) {
   if (is_inactive_or_failed(now)) return;
   if (std::holds_alternative<UnitEmpty>(event)) return end(context);
   if (std::holds_alternative<HoldersGone>(event)) return let_go(context);
+  if (const auto* const name = std::get_if<BusNameChanged>(&event)) {
+    return controller_changed(context, name->owned);
+  }
   const auto* const timer = std::get_if<TimerFired>(&event);
   if (timer == nullptr) return;
   if (is_up() && timer->kind == TimerKind::runtime_max) {
     result_ok_ = false;
     context.log(LogLevel::warning, "scope-timeout", "The scope ran longer than RuntimeMaxSec=");
-    return signal(context, ScopeState::stop_sigterm);
+    return wind_down(context);
   }
   if (timer->kind != TimerKind::operation) return;
   if (state_ == ScopeState::stop_sigterm) {

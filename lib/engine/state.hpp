@@ -115,6 +115,12 @@ enum class JobResult : std::uint8_t {
 };
 std::string_view to_string(JobResult result);
 
+/// How much happened to jobs, ever.
+struct JobCounts {
+  std::uint32_t installed = 0;
+  std::uint32_t failed = 0;  ///< ended with `failed` or `invalid`
+};
+
 /// What a process is to its unit.
 enum class ProcessRole : std::uint8_t { main, control, other };
 std::string_view to_string(ProcessRole role);
@@ -169,6 +175,10 @@ struct PathStatus {
   std::string_view result = "success";
 };
 
+struct ScopeStatus {
+  std::string controller;  ///< the bus name of whoever is to end the scope; empty: signals do
+};
+
 /// A read-only look at one unit. Valid until the next call that changes the engine.
 struct UnitStatus {
   UnitId id;
@@ -185,6 +195,7 @@ struct UnitStatus {
   const SocketStatus* socket = nullptr;    ///< for sockets
   const TimerStatus* timer = nullptr;      ///< for timers
   const PathStatus* path = nullptr;        ///< for paths
+  const ScopeStatus* scope = nullptr;      ///< for scopes
 };
 
 struct JobStatus {

@@ -104,8 +104,9 @@ struct ExecRequest {
   /// Descriptors that take the place of what Standard…= says for input, output and error; borrowed;
   /// -1: none.
   std::array<int, 3> streams{-1, -1, -1};
-  int connection = -1;    ///< StandardInput=socket: the accepted connection; borrowed
-  int log_stream = -1;    ///< where "journal" output goes; borrowed; -1: /dev/null
+  int connection = -1;  ///< StandardInput=socket: the accepted connection; borrowed
+  /// Where what output and error log goes, each of them; borrowed; -1: /dev/null.
+  std::array<int, 3> logs{-1, -1, -1};
   bool autokill = false;  ///< the kernel kills a child whose pidfd closes: for KillOnManagerExit=
 };
 

@@ -136,8 +136,9 @@ CompileStatus add_input(PlanBuilder& builder, const ExecRequest& request, const 
 }
 
 void add_journal(PlanBuilder& builder, const ExecRequest& request, const Stream& stream) {
-  if (request.log_stream >= 0) {
-    copy_onto(builder, stream, request.log_stream);
+  const int log = request.logs.at(static_cast<std::size_t>(stream.fd));
+  if (log >= 0) {
+    copy_onto(builder, stream, log);
   } else {
     open_onto(builder, stream, "/dev/null", O_WRONLY);
   }

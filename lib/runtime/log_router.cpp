@@ -14,7 +14,6 @@
 
 #include "runtime/clock.hpp"
 #include "runtime/log_line.hpp"
-#include "runtime/logger.hpp"
 #include "runtime/logger_process.hpp"
 #include "sys/peer.hpp"
 
@@ -38,22 +37,6 @@ unsigned stream_level(const unit::Settings& settings) {
 /// LogLevelMax=: what is less important than that is dropped.
 unsigned most_verbose(const unit::Settings& settings) {
   return static_cast<unsigned>(settings.integer(Directive::LogLevelMax));
-}
-
-/// Where else the lines go: StandardOutput=kmsg, journal+console and so on, of either stream.
-LogCopies copies_of(const unit::Settings& settings) {
-  LogCopies copies;
-  for (const Directive directive : {Directive::StandardOutput, Directive::StandardError}) {
-    const unit::Value* value = settings.get(directive);
-    const auto* target = value == nullptr ? nullptr : std::get_if<unit::StreamTarget>(value);
-    if (target == nullptr) continue;
-    const auto kind = static_cast<unit::StandardOutput>(target->kind);
-    copies.kernel = copies.kernel || kind == unit::StandardOutput::kmsg ||
-                    kind == unit::StandardOutput::kmsg_console;
-    copies.console = copies.console || kind == unit::StandardOutput::journal_console ||
-                     kind == unit::StandardOutput::kmsg_console;
-  }
-  return copies;
 }
 
 /// As syslog(3) has it: the facility above the level.
@@ -145,7 +128,7 @@ void LogRouter::logger_ended() {
   });
 }
 
-Result<LogStream> LogRouter::journal_stream(const unit::UnitSpec& spec) const {
+Result<LogStream> LogRouter::journal_stream(const unit::UnitSpec& spec, LogCopies copies) {
   PIDWARD_TRY(sys::Fd socket, sys::make_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -154,7 +137,6 @@ Result<LogStream> LogRouter::journal_stream(const unit::UnitSpec& spec) const {
                 sizeof address) != 0) {
     return Error::from_errno(errno, "Cannot connect to the journal");
   }
-  const LogCopies copies = copies_of(spec.settings);
   const std::string header = fmt::format(
       "{}\n{}\n{}\n{}\n0\n{:d}\n{:d}\n", spec.settings.string(Directive::SyslogIdentifier),
       spec.name.str(), stream_priority(spec.settings),
@@ -173,12 +155,13 @@ Result<LogStream> LogRouter::journal_stream(const unit::UnitSpec& spec) const {
   return stream;
 }
 
-Result<LogStream> LogRouter::open_stream(const unit::UnitSpec& spec) {
+Result<LogStream> LogRouter::open_stream(const unit::UnitSpec& spec, LogCopies copies) {
   if (core_.config.scope == unit::Scope::system && ::access(kJournal, W_OK) == 0) {
-    if (auto stream = journal_stream(spec)) return stream;
+    if (auto stream = journal_stream(spec, copies)) return stream;
   }
   PIDWARD_TRY(sys::Pipe pipe, sys::make_pipe());
   LogStream stream;
+  stream.copies = copies;
   stream.write_end = std::move(pipe.write_end);
   stream.read_end = std::move(pipe.read_end);
   return stream;
@@ -189,14 +172,13 @@ void LogRouter::attach(LogStream stream, const unit::UnitSpec& spec, const std::
   if (!stream.read_end) return;
   const std::uint64_t id = next_stream_++;
   const std::string& named = spec.settings.string(Directive::SyslogIdentifier);
-  const LogCopies copies = copies_of(spec.settings);
   Stream kept{std::move(stream.read_end),
               fmt::format("open\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}{}", id, spec.name.str(),
                           clean_source(named.empty() ? identifier : named), pid,
                           stream_level(spec.settings),
                           spec.settings.boolean(Directive::SyslogLevelPrefix) ? 1 : 0,
-                          most_verbose(spec.settings), copies.kernel ? "k" : "",
-                          copies.console ? "c" : "")};
+                          most_verbose(spec.settings), stream.copies.kernel ? "k" : "",
+                          stream.copies.console ? "c" : "")};
   keeper_.keep_one_of_many(stream_name(id), kept.read_end.get(), kept.header);
   streams_.emplace(id, std::move(kept));
   send({{}, id});

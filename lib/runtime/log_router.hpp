@@ -12,13 +12,15 @@
 #include <vector>
 
 #include "runtime/core.hpp"
+#include "runtime/logger.hpp"
 #include "runtime/loop_timer.hpp"
 #include "runtime/state_keeper.hpp"
 
 namespace pidward::runtime {
 
-/// Where one process's output goes, until it is attached.
+/// Where what one process logs goes, until it is attached: all of it, or one of its streams.
 struct LogStream {
+  LogCopies copies;
   sys::Fd write_end;           ///< for the child
   sys::Fd read_end;            ///< none when journald took the stream
   std::string journal_stream;  ///< "DEVICE:INODE" for $JOURNAL_STREAM, when journald took it
@@ -37,7 +39,7 @@ class LogRouter final : private DescriptorHandler {
   /// be made.
   Status open(sys::Fd control);
   /// A stream for a process about to be made. Errors: no descriptors are left.
-  Result<LogStream> open_stream(const unit::UnitSpec& spec);
+  Result<LogStream> open_stream(const unit::UnitSpec& spec, LogCopies copies);
   /// The process was made: hands the stream to the logger.
   void attach(LogStream stream, const unit::UnitSpec& spec, const std::string& identifier, int pid);
   /// A line of pidward's own about a unit.
@@ -71,7 +73,7 @@ class LogRouter final : private DescriptorHandler {
   void flush();
   void wait_for_room();
   [[nodiscard]] bool push(const Outgoing& message);
-  Result<LogStream> journal_stream(const unit::UnitSpec& spec) const;
+  static Result<LogStream> journal_stream(const unit::UnitSpec& spec, LogCopies copies);
 
   Core& core_;
   StateKeeper& keeper_;

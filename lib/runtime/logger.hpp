@@ -32,6 +32,7 @@ struct LoggerSettings {
 struct LogCopies {
   bool kernel = false;
   bool console = false;
+  friend bool operator==(const LogCopies&, const LogCopies&) = default;
 };
 
 /// Longest piece of a line that is one record; longer lines are split and marked.

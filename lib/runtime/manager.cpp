@@ -195,7 +195,7 @@ Manager::Impl::Impl(boost::asio::io_context& the_io, Startup startup)
 }
 
 Manager::Impl::~Impl() {
-  // What runs there reads units and starts processes with parts of ours.
+  // Whatever waits for a result is told, while all of us is there, that none will come.
   pool.stop();
   set_log_sink(write_to_stderr);
   watcher->set_round_end(nullptr, nullptr);
@@ -214,14 +214,15 @@ Status Manager::Impl::open() {
   const auto handover = left.find(kHandoverKey);
   kept.open(handover == left.end() ? std::string_view() : handover->second);
   PIDWARD_CHECK(sys::become_subreaper());
-  set_log_sink([this](const LogRecord& record) {
+  set_log_sink([this, door = pool.door(), loop = loop_thread](const LogRecord& record) {
     write_to_stderr(record);
     if (record.unit.empty()) return;
-    if (std::this_thread::get_id() == loop_thread) {
+    if (std::this_thread::get_id() == loop) {
       remember(record);
       logs.note(record);
     } else {
-      boost::asio::post(io, [this, record] { logs.note(record); });
+      // By then we may be gone, and the door closed.
+      door->post([this, record] { logs.note(record); });
     }
   });
   load_left_units(left, units);
@@ -298,10 +299,18 @@ Status Manager::Impl::open() {
 Manager::Manager(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Manager::~Manager() {
+  end();
+}
+
+bool Manager::end() {
+  if (!impl_) return true;
   // Whoever ended us in order has nothing to come back to.
   if (impl_->exit_code) impl_->keeper.remove();
   impl_->logs.close();
   impl_->groups.close();
+  const bool all_ended = impl_->pool.stop();
+  impl_.reset();
+  return all_ended;
 }
 
 Result<std::unique_ptr<Manager>> Manager::create(boost::asio::io_context& io, Config config) {

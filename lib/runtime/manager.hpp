@@ -43,9 +43,11 @@ class ManagerObserver {
   virtual void process_added(ProcessId) {}
   /// A process in the table ended. Within this call its details have the exit status.
   virtual void process_exited(ProcessId) {}
-  /// A bus name some unit waits for (Type=dbus); the bus layer watches it and calls
-  /// Manager::bus_name_changed().
+  /// A bus name some unit waits for (Type=dbus) or is looked after by (Controller of a scope); the
+  /// bus layer watches it and calls Manager::bus_name_changed().
   virtual void watch_bus_name(const std::string& /*name*/, bool /*watch*/) {}
+  /// Asks the owner of a bus name to end a scope. True: it was sent.
+  virtual bool request_stop(UnitId, const std::string& /*controller*/) { return false; }
 };
 
 struct JobSubmission {
@@ -88,9 +90,15 @@ class Manager {
   struct Impl;  ///< of the layer's own files
   /// `io` outlives the manager. Errors say what could not be set up and what to do about it.
   static Result<std::unique_ptr<Manager>> create(boost::asio::io_context& io, Config config);
+  /// end().
   virtual ~Manager();
   Manager(const Manager&) = delete;
   Manager& operator=(const Manager&) = delete;
+
+  /// Puts everything in order and lets go of it; nothing else may be called then. False: a thread
+  /// is held up by something that does not answer, a dead mount say. It works with what is its own,
+  /// but of the process nothing is to be taken down around it: _exit ends both.
+  bool end();
 
   /// Starts what the configuration says is started first: default.target, or `boot_units`. Tells
   /// whoever started us that we are ready once those jobs are under way.

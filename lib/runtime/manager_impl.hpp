@@ -73,6 +73,7 @@ struct Manager::Impl final : EventSink {
   void remember(const LogRecord& record);
   void do_system_action(const engine::SystemAction& action);
   void watch_bus_name(const engine::WatchBusName& effect);
+  void request_stop(const engine::RequestStop& effect);
   void child_doorbell();
 
   // manager_requests.cpp

@@ -65,6 +65,7 @@ class Runner {
   }
   void operator()(const engine::FindMainProcess& effect) { impl_.pid_files.find(effect); }
   void operator()(const engine::WatchBusName& effect) { impl_.watch_bus_name(effect); }
+  void operator()(const engine::RequestStop& effect) { impl_.request_stop(effect); }
   void operator()(const engine::Listen& effect) { impl_.listeners.listen(effect.unit); }
   void operator()(const engine::CloseListen& effect) {
     impl_.listeners.close(effect.unit, effect.remove_files);
@@ -261,7 +262,8 @@ void Manager::Impl::add_units(const UnitSource::Specs& specs, engine::Effects& e
 void Manager::Impl::watch_bus_name(const engine::WatchBusName& effect) {
   const auto spec = engine.spec(effect.unit);
   if (!spec) return;
-  const std::string& name = spec->settings.string(unit::Directive::BusName);
+  const std::string& name =
+      effect.name.empty() ? spec->settings.string(unit::Directive::BusName) : effect.name;
   if (name.empty()) return;
   std::set<UnitId>& waiting = bus_names[name];
   const bool had = !waiting.empty();
@@ -274,6 +276,15 @@ void Manager::Impl::watch_bus_name(const engine::WatchBusName& effect) {
   if (!has) bus_names.erase(name);
   if (had == has) return;
   observers.tell([&](ManagerObserver& observer) { observer.watch_bus_name(name, has); });
+}
+
+void Manager::Impl::request_stop(const engine::RequestStop& effect) {
+  freezer.release(effect.unit);
+  bool sent = false;
+  observers.tell([&](ManagerObserver& observer) {
+    sent = observer.request_stop(effect.unit, effect.controller) || sent;
+  });
+  if (!sent) post(engine::BusNameChanged{effect.unit, false, {}});
 }
 
 void Manager::Impl::do_system_action(const engine::SystemAction& action) {

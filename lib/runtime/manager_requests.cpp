@@ -148,8 +148,8 @@ void Manager::Impl::reload(Reply<std::vector<unit::Diagnostic>> reply) {
 void Manager::install(const unit::InstallRequest& request, Reply<unit::InstallPlan> reply) {
   Impl& impl = *impl_;
   impl.pool.run(
-      [&context = impl.source.context(), request]() -> Result<unit::InstallPlan> {
-        PIDWARD_TRY(unit::InstallPlan plan, unit::plan_install(context, request));
+      [context = impl.source.shared_context(), request]() -> Result<unit::InstallPlan> {
+        PIDWARD_TRY(unit::InstallPlan plan, unit::plan_install(*context, request));
         PosixFileSink sink;
         PIDWARD_CHECK(unit::apply(plan, sink));
         return plan;
@@ -164,26 +164,27 @@ void Manager::install(const unit::InstallRequest& request, Reply<unit::InstallPl
 }
 
 void Manager::list_unit_files(Reply<std::vector<unit::UnitFileEntry>> reply) {
-  impl_->pool.run([&context = impl_->source.context()] { return unit::list_unit_files(context); },
-                  [reply = std::move(reply)](std::vector<unit::UnitFileEntry> list) {
-                    reply(std::move(list));
-                  });
+  impl_->pool.run(
+      [context = impl_->source.shared_context()] { return unit::list_unit_files(*context); },
+      [reply = std::move(reply)](std::vector<unit::UnitFileEntry> list) {
+        reply(std::move(list));
+      });
 }
 
 void Manager::unit_file_state(const std::string& name, Reply<std::string> reply) {
   impl_->pool.run(
-      [&context = impl_->source.context(), name]() -> Result<std::string> {
+      [context = impl_->source.shared_context(), name]() -> Result<std::string> {
         PIDWARD_TRY(const unit::UnitName parsed, unit::UnitName::parse(name));
-        return unit::unit_file_state(context, parsed);
+        return unit::unit_file_state(*context, parsed);
       },
       [reply = std::move(reply)](Result<std::string> state) { reply(std::move(state)); });
 }
 
 void Manager::unit_file_preset(const std::string& name, Reply<std::string> reply) {
   impl_->pool.run(
-      [&context = impl_->source.context(), name]() -> Result<std::string> {
+      [context = impl_->source.shared_context(), name]() -> Result<std::string> {
         PIDWARD_TRY(const unit::UnitName parsed, unit::UnitName::parse(name));
-        return unit::preset_state(context, parsed);
+        return unit::preset_state(*context, parsed);
       },
       [reply = std::move(reply)](Result<std::string> state) { reply(std::move(state)); });
 }
@@ -191,8 +192,8 @@ void Manager::unit_file_preset(const std::string& name, Reply<std::string> reply
 void Manager::set_default_target(const std::string& name, bool force,
                                  Reply<unit::InstallPlan> reply) {
   impl_->pool.run(
-      [&source = impl_->source, name, force]() -> Result<unit::InstallPlan> {
-        const unit::LoaderContext& context = source.context();
+      [shared = impl_->source.shared_context(), name, force]() -> Result<unit::InstallPlan> {
+        const unit::LoaderContext& context = *shared;
         PIDWARD_TRY(const unit::UnitName target, unit::UnitName::parse(name));
         const unit::UnitSpecPtr spec = unit::UnitLoader(context).load(target);
         if (!spec->fragment) {

@@ -172,8 +172,8 @@ void Manager::clean(UnitId unit, const std::vector<std::string>& what, Reply<Uni
 
 void Manager::plan_install(const unit::InstallRequest& request, Reply<unit::InstallPlan> reply) {
   impl_->pool.run(
-      [&context = impl_->source.context(), request] {
-        return unit::plan_install(context, request);
+      [context = impl_->source.shared_context(), request] {
+        return unit::plan_install(*context, request);
       },
       [reply = std::move(reply)](Result<unit::InstallPlan> plan) { reply(std::move(plan)); });
 }

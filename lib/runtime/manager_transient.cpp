@@ -68,6 +68,12 @@ Result<UnitId> Manager::Impl::add_made(TransientRequest& wanted, const UnitSourc
   if (!unit) return already_exists(wanted.unit.name);
   transient.expect(*unit, wanted.unit.name, std::move(wanted.processes));
   transient.set_streams(*unit, wanted.unit.name, std::move(wanted.streams));
+  if (!wanted.controller.empty()) {
+    with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
+      the_engine.set_controller(*unit, std::move(wanted.controller), now(), effects);
+      return 0;
+    });
+  }
   return *unit;
 }
 

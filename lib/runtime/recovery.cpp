@@ -24,6 +24,7 @@ struct ManagerRecord {
   bool booted = false;
   bool ends = false;
   int exit_code = 0;
+  engine::JobCounts jobs;
   std::vector<std::pair<std::string, std::string>> environment;
 
   template <typename Archive, typename Self>
@@ -31,6 +32,8 @@ struct ManagerRecord {
     a.flag("booted", self.booted);
     a.flag("ends", self.ends);
     a.number("exit", self.exit_code);
+    a.number("jobs_installed", self.jobs.installed);
+    a.number("jobs_failed", self.jobs.failed);
     a.list("environment", self.environment, [](auto& archive, auto& variable) {
       archive.text("name", variable.first);
       archive.text("value", variable.second);
@@ -59,6 +62,7 @@ std::string Manager::Impl::manager_entry() const {
   record.booted = boot_loaded || recovered_boot;
   record.ends = wanted_exit.has_value();
   record.exit_code = wanted_exit.value_or(0);
+  record.jobs = engine.job_counts();
   record.environment.assign(environment.begin(), environment.end());
   engine::Saver to;
   ManagerRecord::each_field(to, record);
@@ -127,6 +131,7 @@ void Manager::Impl::recover_manager_entry(std::string_view text) {
   ManagerRecord::each_field(from, record);
   if (!from.is_good()) return;
   recovered_boot = record.booted;
+  engine.continue_counts(record.jobs);
   if (record.ends) {
     boost::asio::post(io, [this, code = record.exit_code] { request_exit(code); });
   }

@@ -59,6 +59,17 @@ std::string identifier_of(const unit::UnitSpec& spec, const exec::ExecPlan& plan
   return program.substr(program.rfind('/') + 1);
 }
 
+/// Where else what a stream logs goes: StandardOutput=kmsg, journal+console and so on.
+LogCopies copies_of(const unit::Settings& settings, Directive stream) {
+  const unit::Value* value = settings.get(stream);
+  const auto* target = value == nullptr ? nullptr : std::get_if<unit::StreamTarget>(value);
+  if (target == nullptr) return {};
+  const auto kind = static_cast<StandardOutput>(target->kind);
+  return {
+      .kernel = kind == StandardOutput::kmsg || kind == StandardOutput::kmsg_console,
+      .console = kind == StandardOutput::journal_console || kind == StandardOutput::kmsg_console};
+}
+
 process::Role table_role(engine::ProcessRole role) {
   switch (role) {
     case engine::ProcessRole::main:
@@ -77,7 +88,7 @@ struct ServiceSpawner::Pending {
   engine::Spawn effect;
   exec::ExecRequest request;
   std::vector<sys::Fd> passed;  ///< copies, so that a closing socket unit does not pull them away
-  LogStream log;
+  std::vector<LogStream> logs;  ///< one for both of its streams, or one for each
 };
 
 struct ServiceSpawner::InFlight {
@@ -112,9 +123,9 @@ void ServiceSpawner::answer(UnitId unit, engine::Event event) {
   pump();
 }
 
-Result<std::unique_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
+Result<std::shared_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
     const engine::Spawn& effect) {
-  auto pending = std::make_unique<Pending>();
+  auto pending = std::make_shared<Pending>();
   pending->effect = effect;
   exec::ExecRequest& request = pending->request;
   request.spec = core_.engine.spec(effect.unit);
@@ -179,18 +190,31 @@ Result<std::unique_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
     request.streams[i] = copy.get();
     pending->passed.push_back(std::move(copy));
   }
-  const bool output = request.streams[STDOUT_FILENO] < 0 &&
-                      request.spec->settings.goes_to_log(Directive::StandardOutput);
-  const bool errors = request.streams[STDERR_FILENO] < 0 &&
-                      request.spec->settings.goes_to_log(Directive::StandardError);
-  if (output || errors) {
-    PIDWARD_TRY(pending->log, parts_.logs.open_stream(*request.spec));
-    request.log_stream = pending->log.write_end.get();
-    if (!pending->log.journal_stream.empty()) {
-      request.extra_environment.push_back("JOURNAL_STREAM=" + pending->log.journal_stream);
-    }
-  }
+  PIDWARD_CHECK(open_logs(*pending));
   return pending;
+}
+
+/// Streams whose lines go the same ways share one pipe, which keeps the lines in order.
+Status ServiceSpawner::open_logs(Pending& pending) {
+  exec::ExecRequest& request = pending.request;
+  const unit::Settings& settings = request.spec->settings;
+  constexpr std::pair<int, Directive> kStreams[] = {{STDOUT_FILENO, Directive::StandardOutput},
+                                                    {STDERR_FILENO, Directive::StandardError}};
+  for (const auto& [fd, directive] : kStreams) {
+    const auto stream = static_cast<std::size_t>(fd);
+    if (request.streams.at(stream) >= 0 || !settings.goes_to_log(directive)) continue;
+    const LogCopies copies = copies_of(settings, directive);
+    if (pending.logs.empty() || pending.logs.back().copies != copies) {
+      PIDWARD_TRY(LogStream log, parts_.logs.open_stream(*request.spec, copies));
+      pending.logs.push_back(std::move(log));
+    }
+    request.logs.at(stream) = pending.logs.back().write_end.get();
+  }
+  // Of two, the one of standard error is told of (systemd.exec(5)).
+  if (!pending.logs.empty() && !pending.logs.back().journal_stream.empty()) {
+    request.extra_environment.push_back("JOURNAL_STREAM=" + pending.logs.back().journal_stream);
+  }
+  return {};
 }
 
 void ServiceSpawner::spawn(const engine::Spawn& effect) {
@@ -245,18 +269,18 @@ void ServiceSpawner::begin(const engine::Spawn& effect) {
   }
   if (!exec::may_block((*pending)->request)) {
     exec::Compiled compiled = exec::compile((*pending)->request);
-    launch(*std::move(pending), std::move(compiled));
+    launch(*pending, std::move(compiled));
     return;
   }
-  const exec::ExecRequest* request = &(*pending)->request;
-  core_.pool.run([request] { return exec::compile(*request); },
-                 [this, kept = *std::move(pending)](exec::Compiled compiled) mutable {
-                   launch(std::move(kept), std::move(compiled));
+  // The one who compiles may be held up for longer than we are there.
+  core_.pool.run([kept = *pending] { return exec::compile(kept->request); },
+                 [this, kept = *pending](exec::Compiled compiled) {
+                   launch(kept, std::move(compiled));
                    core_.events.drain();
                  });
 }
 
-void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled compiled) {
+void ServiceSpawner::launch(const std::shared_ptr<Pending>& pending, exec::Compiled compiled) {
   const engine::Spawn& effect = pending->effect;
   for (std::string& sentence : compiled.warnings) {
     log_about(LogLevel::warning, *pending->request.spec, "exec-warning", std::move(sentence));
@@ -301,7 +325,9 @@ void ServiceSpawner::launch(std::unique_ptr<Pending> pending, exec::Compiled com
   const int pid = child->pid();
   // All that is kept of it goes into one record, and with the record it may become what it is to
   // be.
-  parts_.logs.attach(std::move(pending->log), *pending->request.spec, identifier, pid);
+  for (LogStream& log : pending->logs) {
+    parts_.logs.attach(std::move(log), *pending->request.spec, identifier, pid);
+  }
   auto process =
       parts_.tracker.add_child({std::move(child->pidfd()), pid, collected, &child->gate()},
                                effect.unit, table_role(effect.role), effect.spawn);

@@ -62,8 +62,9 @@ class ServiceSpawner final : private DescriptorHandler {
   void begin(const engine::Spawn& effect);
   void pump();
   void watch_progress();
-  [[nodiscard]] Result<std::unique_ptr<Pending>> prepare(const engine::Spawn& effect);
-  void launch(std::unique_ptr<Pending> pending, exec::Compiled compiled);
+  [[nodiscard]] Result<std::shared_ptr<Pending>> prepare(const engine::Spawn& effect);
+  [[nodiscard]] Status open_logs(Pending& pending);
+  void launch(const std::shared_ptr<Pending>& pending, exec::Compiled compiled);
   void fail(const engine::Spawn& effect, exec::ExitCode code, Error error);
   bool conclude(int report_fd);
   void answer(UnitId unit, engine::Event event);

@@ -32,6 +32,7 @@ struct TransientRequest {
   std::vector<UnitText> auxiliary;  ///< made beside it and not started: a timer's service
   unit::JobMode mode = unit::JobMode::fail;
   std::vector<sys::Pidfd> processes;  ///< a scope's
+  std::string controller;             ///< a scope's: a bus name, or empty
   UnitStreams streams;
 };
 

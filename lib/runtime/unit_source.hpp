@@ -58,24 +58,38 @@ class UnitSource {
   void write_drop_ins(const unit::UnitName& name, std::string directory,
                       std::vector<DropInText> files,
                       std::function<void(Result<unit::UnitSpecPtr>)> done);
-  KnownUnits& known() { return known_; }
-  [[nodiscard]] const unit::LoaderContext& context() const { return context_; }
-  WorkerPool& pool() { return pool_; }
+  KnownUnits& known() { return reader_->known; }
+  [[nodiscard]] const unit::LoaderContext& context() const { return reader_->context; }
+  /// The same for a task, which owns what it works with.
+  [[nodiscard]] std::shared_ptr<const unit::LoaderContext> shared_context() const {
+    return {reader_, &reader_->context};
+  }
 
  private:
-  /// A loader whose index is at most a second old.
-  unit::UnitLoader& fresh_loader(bool force);
-  void rest_after(std::size_t units);
-  Result<unit::UnitSpecPtr> make_one(const UnitText& unit);
+  /// What tasks work with.
+  struct Reader {
+    explicit Reader(unit::LoaderContext the_context);
+    Specs load(const std::vector<unit::UnitName>& names, bool force);
+    Specs reload(const std::vector<unit::UnitName>& names);
+    Result<Specs> make(const std::vector<UnitText>& units);
+    Result<unit::UnitSpecPtr> make_one(const UnitText& unit);
+    Result<unit::UnitSpecPtr> write_drop_ins(const unit::UnitName& name,
+                                             const std::string& directory,
+                                             const std::vector<DropInText>& files_of_it);
+    /// A loader whose index is at most a second old.
+    unit::UnitLoader& fresh_loader(bool force);
+    void rest_after(std::size_t units);
 
+    PosixFileSource files;
+    unit::LoaderContext context;
+    KnownUnits known;
+    std::mutex mutex;                        ///< guards the loader
+    std::optional<unit::UnitLoader> loader;  ///< none while it rests
+    std::vector<WallTime> stamps;
+    MonoTime indexed{};
+  };
   WorkerPool& pool_;
-  PosixFileSource files_;
-  unit::LoaderContext context_;
-  KnownUnits known_;
-  std::mutex mutex_;                        ///< guards the loader
-  std::optional<unit::UnitLoader> loader_;  ///< none while it rests
-  std::vector<WallTime> stamps_;
-  MonoTime indexed_{};
+  std::shared_ptr<Reader> reader_;
 };
 
 }  // namespace pidward::runtime

@@ -1,17 +1,20 @@
 // A few threads for everything that may block, so that the loop never does: unit files, user
 // look-ups, conditions, slow disks. Started with the first task. Where all of them are held up, as
 // by a network mount that is dead, further ones take their place: one unit's disk is no other's.
+//
+// A task owns what it works with, and what is to be done with its result stays on the loop: a
+// thread that is still held up when the daemon ends is left to itself.
 #pragma once
 
 #include <condition_variable>
 #include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <unordered_map>
 #include <utility>
-#include <vector>
 
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
@@ -19,6 +22,26 @@
 #include "sys/fd.hpp"
 
 namespace pidward::runtime {
+
+/// From other threads to the loop. They may have it for longer than the loop lives.
+class LoopDoor {
+ public:
+  explicit LoopDoor(boost::asio::io_context& io) : io_(&io) {}
+  /// Runs `body` on the loop, unless the door is closed; what is dropped is destroyed here.
+  template <typename F>
+  void post(F body) {
+    const std::lock_guard lock(mutex_);
+    if (io_ != nullptr) boost::asio::post(*io_, std::move(body));
+  }
+  void close() {
+    const std::lock_guard lock(mutex_);
+    io_ = nullptr;
+  }
+
+ private:
+  std::mutex mutex_;
+  boost::asio::io_context* io_;
+};
 
 class WorkerPool {
  public:
@@ -28,13 +51,19 @@ class WorkerPool {
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  /// Runs `work` on a thread of the pool, then `done` with its result on the loop. `work` must not
-  /// touch anything of the loop's.
+  /// Runs `work` on a thread of the pool, then `done` with its result on the loop. `work` touches
+  /// nothing of the loop's, and owns what it touches.
   template <typename Work, typename Done>
   void run(Work work, Done done) {
-    submit([this, work = std::move(work), done = std::move(done)]() mutable {
-      post_result([done = std::move(done), result = work()]() mutable { done(std::move(result)); });
-    });
+    if (stopped_) return;
+    using Answer = decltype(work());
+    const std::uint64_t id = expect(std::make_unique<Then<Answer, Done>>(std::move(done)));
+    enqueue(Task([this, door = door_, alive = std::weak_ptr<bool>(alive_), id,
+                  work = std::move(work)]() mutable {
+      door->post([this, alive = std::move(alive), id, result = work()]() mutable {
+        if (!alive.expired()) finish(id, &result);
+      });
+    }));
   }
   /// Closes a descriptor whose close may take its time, as that of an inotify instance does.
   void close(sys::Fd fd) {
@@ -46,15 +75,15 @@ class WorkerPool {
         },
         [](bool) {});
   }
-  /// Waits for the tasks that run; those that did not begin are dropped, and so are all results and
-  /// whatever comes later. To be called before anything goes that a task may be using.
-  void stop();
+  /// Waits for the tasks that run, but not for long; those that did not begin are dropped, and so
+  /// are all results and whatever comes later. False: a task is held up, and its thread with it.
+  bool stop();
   /// Tasks whose result has not arrived on the loop.
-  [[nodiscard]] std::size_t pending() const { return pending_; }
+  [[nodiscard]] std::size_t pending() const { return expected_.size(); }
+  /// For what tasks have to say beside their results.
+  [[nodiscard]] std::shared_ptr<LoopDoor> door() const { return door_; }
 
  private:
-  using Guard = boost::asio::executor_work_guard<boost::asio::io_context::executor_type>;
-
   /// std::function wants copies; tasks and results may be move-only.
   class Task {
    public:
@@ -75,40 +104,52 @@ class WorkerPool {
     };
     std::unique_ptr<Base> body_;
   };
+  /// What is to be done with a result.
+  struct AnyThen {
+    virtual ~AnyThen() = default;
+    virtual void run(void* result) = 0;
+  };
+  template <typename Answer, typename Done>
+  struct Then final : AnyThen {
+    explicit Then(Done done) : function(std::move(done)) {}
+    void run(void* result) override { function(std::move(*static_cast<Answer*>(result))); }
+    Done function;
+  };
+  struct Worker {
+    std::thread thread;
+    bool ended = false;
+  };
+  /// What the threads and the loop share, for as long as either is there.
+  struct Shared {
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::condition_variable ended;
+    std::deque<Task> queue;
+    std::size_t idle = 0;
+    bool stopping = false;
+    std::uint64_t begun = 0;  ///< tasks that were taken from the queue
+    std::list<Worker> workers;
+  };
 
-  template <typename F>
-  void submit(F body) {
-    enqueue(Task(std::move(body)));
-  }
-  template <typename F>
-  void post_result(F body) {
-    boost::asio::post(
-        io_, [this, alive = std::weak_ptr<bool>(alive_), body = std::move(body)]() mutable {
-          if (alive.expired()) return;
-          // All is done: nobody is held up, and no timer need wake the loop to find that out.
-          if (--pending_ == 0 && std::exchange(watching_progress_, false)) progress_.cancel();
-          body();
-        });
-  }
+  std::uint64_t expect(std::unique_ptr<AnyThen> then);
+  void finish(std::uint64_t id, void* result);
   void enqueue(Task task);
-  void work();
+  static void work(const std::shared_ptr<Shared>& shared, Worker& self);
   /// False: there is none of them left to be had.
   bool add_thread();
   void watch_progress();
 
-  boost::asio::io_context& io_;
   std::size_t limit_;  ///< threads while all goes well
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-  std::size_t pending_ = 0;  ///< the loop's alone
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<Task> queue_;
-  std::size_t idle_ = 0;
-  bool stopping_ = false;
-  std::uint64_t begun_ = 0;  ///< tasks that were taken from the queue
-  std::vector<std::thread> threads_;
+  std::shared_ptr<LoopDoor> door_;
+  std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
+  // The loop's alone.
+  std::unordered_map<std::uint64_t, std::unique_ptr<AnyThen>> expected_;
+  std::uint64_t last_id_ = 0;
+  bool stopped_ = false;
+  bool all_ended_ = true;
   LoopTimer progress_;
-  bool watching_progress_ = false;  ///< the loop's alone
+  bool watching_progress_ = false;
 };
 
 }  // namespace pidward::runtime

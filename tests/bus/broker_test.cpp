@@ -1,45 +1,11 @@
-// The daemon on a bus with a broker, and polkit asked about strangers. The broker is a real one of
-// the test's own; polkit is played by the test.
+// The daemon on a bus with a broker, and polkit asked about strangers. Polkit is played by the
+// test.
 #include <poll.h>
-#include <sys/stat.h>
 
-#include "bus/bus_fixture.hpp"
+#include "bus/broker_fixture.hpp"
 
 namespace pidward::test {
 namespace {
-
-/// A connection to the test's broker.
-class OnTheBus {
- public:
-  explicit OnTheBus(const std::string& address) {
-    sd_bus* raw = nullptr;
-    EXPECT_GE(sd_bus_new(&raw), 0);
-    bus_.reset(raw);
-    EXPECT_GE(sd_bus_set_address(raw, address.c_str()), 0);
-    EXPECT_GE(sd_bus_set_bus_client(raw, 1), 0);
-    EXPECT_GE(sd_bus_start(raw), 0);
-  }
-  [[nodiscard]] sd_bus* get() const { return bus_.get(); }
-  Result<bus::MessageRef> call(const char* member, const std::function<void(Writer&)>& fill = {}) {
-    sd_bus_message* raw = nullptr;
-    EXPECT_GE(sd_bus_message_new_method_call(get(), &raw, bus::kBusName, bus::kManagerPath,
-                                             bus::kManagerInterface, member),
-              0);
-    const auto message = bus::MessageRef::adopt(raw);
-    Writer out(raw);
-    if (fill) fill(out);
-    sd_bus_message* answer = nullptr;
-    bus::BusError error;
-    const int result = sd_bus_call(get(), raw, 0, error.out(), &answer);
-    if (result < 0) {
-      return Error(Errc::failed, error.get()->name == nullptr ? member : error.get()->name);
-    }
-    return bus::MessageRef::adopt(answer);
-  }
-
- private:
-  bus::BusPtr bus_;
-};
 
 /// Answers every question in the same way.
 class Authority : public OnTheBus {
@@ -97,44 +63,8 @@ class Authority : public OnTheBus {
   bus::SlotPtr slot_;
 };
 
-class WithABroker : public BusFixture {
+class WithPolkit : public WithABroker {
  protected:
-  void SetUp() override {
-    ::chmod(directory.path("").c_str(), 0755);
-    address_ = "unix:path=" + directory.path("bus");
-    const std::string config = directory.write(
-        "bus.conf",
-        "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\" "
-        "\"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">\n"
-        "<busconfig><type>system</type><listen>" +
-            address_ +
-            "</listen><auth>EXTERNAL</auth><policy context=\"default\"><allow own=\"*\"/>"
-            "<allow send_destination=\"*\"/><allow receive_sender=\"*\"/>"
-            "<allow user=\"*\"/></policy></busconfig>\n");
-    ASSERT_EQ(::mkfifo(directory.path("ready").c_str(), 0600), 0);
-    auto broker = Program::start({.arguments = {"/bin/sh", "-c",
-                                                "exec dbus-daemon --nofork --nopidfile "
-                                                "--print-address=3 --config-file=" +
-                                                    config + " 3>" + directory.path("ready")},
-                                  .environment = {},
-                                  .out = {},
-                                  .err = directory.path("bus.err"),
-                                  .uid = {}});
-    ASSERT_TRUE(broker);
-    broker_ = std::make_unique<Program>(*std::move(broker));
-    // Opening the other end waits for the broker, which writes when it listens.
-    const auto told = sys::read_file(directory.path("ready"));
-    ASSERT_TRUE(told && !told->empty()) << directory.read("bus.err");
-    daemon_environment.push_back("DBUS_SYSTEM_BUS_ADDRESS=" + address_);
-    unit("web.service", kSleeper);
-    start({"--no-cgroup", "--bus", "required"});
-  }
-  void TearDown() override {
-    stop();
-    if (!broker_) return;
-    EXPECT_TRUE(broker_->signal(SIGTERM));
-    broker_->wait();
-  }
   /// Runs pidwardctl as nobody while `authority` is there to be asked.
   CtlResult as_nobody(Authority& authority, const std::vector<std::string>& arguments) {
     ProgramCall call{.arguments = {PIDWARDCTL_PROGRAM, "--socket", socket()},
@@ -152,9 +82,6 @@ class WithABroker : public BusFixture {
             .out = directory.read("nobody.out"),
             .err = directory.read("nobody.err")};
   }
-
-  std::string address_;
-  std::unique_ptr<Program> broker_;
 };
 
 TEST_F(WithABroker, TheSameObjectsAreOnTheBus) {
@@ -193,7 +120,7 @@ TEST_F(WithABroker, TheSameObjectsAreOnTheBus) {
   EXPECT_TRUE(client.call("RefUnit", [](Writer& out) { out.s("web.service"); }));
 }
 
-TEST_F(WithABroker, PolkitMayLetAStrangerIn) {
+TEST_F(WithPolkit, PolkitMayLetAStrangerIn) {
   Authority authority(address_);
   const CtlResult started = as_nobody(authority, {"start", "web"});
   EXPECT_EQ(started.code, 0) << started.err;
@@ -207,7 +134,7 @@ TEST_F(WithABroker, PolkitMayLetAStrangerIn) {
             authority.actions.end());
 }
 
-TEST_F(WithABroker, PolkitMayRefuse) {
+TEST_F(WithPolkit, PolkitMayRefuse) {
   Authority authority(address_);
   authority.allows = false;
   const CtlResult refused = as_nobody(authority, {"start", "web"});
@@ -218,7 +145,7 @@ TEST_F(WithABroker, PolkitMayRefuse) {
   EXPECT_EQ(ctl({"is-active", "web"}).out, "inactive\n");
 }
 
-TEST_F(WithABroker, NobodyIsAskedAboutRoot) {
+TEST_F(WithPolkit, NobodyIsAskedAboutRoot) {
   Authority authority(address_);
   EXPECT_EQ(ctl({"start", "web"}).code, 0);
   EXPECT_EQ(sd_bus_process(authority.get(), nullptr) < 0, false);

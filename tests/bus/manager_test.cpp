@@ -42,6 +42,29 @@ TEST_F(ManagerOnTheBus, StartsAndStopsAndSaysSoByJobRemoved) {
   EXPECT_EQ(run_job(client, "StopUnit", "web.service"), "done");
 }
 
+TEST_F(ManagerOnTheBus, CountsJobsAlsoWhenItIsExecutedAnew) {
+  unit("web.service", kSleeper);
+  unit("bad.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n");
+  start();
+  const auto count = [this](const char* name) {
+    const auto value = client().property(bus::kManagerPath, bus::kManagerInterface, name);
+    EXPECT_TRUE(value) << value.error().to_string();
+    return value ? value->number : 0;
+  };
+  const std::uint64_t before = count("NInstalledJobs");
+  EXPECT_EQ(count("NFailedJobs"), 0U);
+  Client client = this->client();
+  EXPECT_EQ(run_job(client, "StartUnit", "web.service"), "done");
+  EXPECT_EQ(run_job(client, "StartUnit", "bad.service"), "failed");
+  // Each of them wants the targets before it as well.
+  const std::uint64_t after = count("NInstalledJobs");
+  EXPECT_GE(after, before + 2);
+  EXPECT_EQ(count("NFailedJobs"), 1U);
+  EXPECT_EQ(ctl({"daemon-reexec"}).code, 0);
+  EXPECT_EQ(count("NInstalledJobs"), after);
+  EXPECT_EQ(count("NFailedJobs"), 1U);
+}
+
 TEST_F(ManagerOnTheBus, RefusesWhatIsNotThere) {
   start();
   Client client = this->client();

@@ -80,13 +80,29 @@ TEST_P(StreamsTest, JournalIsTheStreamThatIsHandedIn) {
   auto pipe = sys::make_pipe();
   ASSERT_TRUE(pipe);
   set(Directive::StandardOutput, output(StandardOutput::journal));
-  request_.log_stream = pipe->write_end.get();
+  request_.logs[STDOUT_FILENO] = pipe->write_end.get();
   shell("echo to the log; echo and this >&2");
   run();
   pipe->write_end.reset();
   auto text = sys::read_all(pipe->read_end.get());
   ASSERT_TRUE(text);
   EXPECT_EQ(*text, "to the log\nand this\n");
+}
+
+TEST_P(StreamsTest, OutputAndErrorMayHaveLogsOfTheirOwn) {
+  auto out = sys::make_pipe();
+  auto err = sys::make_pipe();
+  ASSERT_TRUE(out && err);
+  set(Directive::StandardOutput, output(StandardOutput::journal));
+  set(Directive::StandardError, output(StandardOutput::kmsg));
+  request_.logs[STDOUT_FILENO] = out->write_end.get();
+  request_.logs[STDERR_FILENO] = err->write_end.get();
+  shell("echo to the log; echo to the kernel >&2");
+  run();
+  out->write_end.reset();
+  err->write_end.reset();
+  EXPECT_EQ(*sys::read_all(out->read_end.get()), "to the log\n");
+  EXPECT_EQ(*sys::read_all(err->read_end.get()), "to the kernel\n");
 }
 
 TEST_P(StreamsTest, JournalWithoutALogIsNowhereAndNotAnError) {

@@ -2,13 +2,17 @@
 #include <atomic>
 #include <thread>
 
+#include <boost/asio/executor_work_guard.hpp>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
 #include "runtime/clock.hpp"
 #include "runtime/descriptor_watcher.hpp"
 #include "runtime/timer_queue.hpp"
 #include "runtime/worker_pool.hpp"
+#include "support/temporary_directory.hpp"
 #include "sys/fd.hpp"
 
 namespace pidward::runtime {
@@ -171,6 +175,38 @@ TEST(WorkerPool, OthersTakeThePlaceOfThreadsThatAreHeldUp) {
            });
   io.run();
   EXPECT_TRUE(went_on);
+}
+
+TEST(WorkerPool, StopDoesNotWaitForWhatIsHeldUp) {
+  boost::asio::io_context io(1);
+  const test::TemporaryDirectory directory;
+  const std::string fifo = directory.path("fifo");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  // What is to be done with a result is the loop's, wherever its task is.
+  const auto loops = std::make_shared<int>(7);
+  const auto tasks = std::make_shared<std::string>(fifo);
+  auto guard = boost::asio::make_work_guard(io);
+  auto pool = std::make_unique<WorkerPool>(io);
+  pool->run([tasks] { return sys::open_path(*tasks, O_RDONLY).has_value(); },
+            [loops](bool) { FAIL() << "its result is not wanted any more"; });
+  bool told = false;
+  pool->run([] { return true; },
+            [&](bool) {
+              told = true;
+              guard.reset();
+            });
+  io.run();
+  EXPECT_TRUE(told);
+  EXPECT_FALSE(pool->stop());
+  EXPECT_FALSE(pool->stop());
+  EXPECT_EQ(loops.use_count(), 1);
+  EXPECT_EQ(tasks.use_count(), 2) << "the task still has what it works with";
+  pool.reset();
+  // Now it goes on, and nobody is there.
+  const sys::Fd writer(sys::adopt_fd, ::open(fifo.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  while (tasks.use_count() > 1) std::this_thread::yield();
+  io.restart();
+  EXPECT_EQ(io.run(), 0U);
 }
 
 TEST(WorkerPool, StopWaitsForWhatRunsAndDropsTheRest) {

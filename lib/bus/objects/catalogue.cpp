@@ -29,7 +29,7 @@ Interface type_interface(unit::UnitType type, std::string_view title) {
       add_settings(interface, Section::Slice);
       break;
     case UnitType::scope:
-      add_scope_methods(interface);
+      add_scope_state(interface);
       add_settings(interface, Section::Scope);
       break;
     case UnitType::target:

@@ -131,6 +131,12 @@ constexpr Property kManagerState[] = {
      [](Writer& out, const Subject& s, RowPtr) {
        out.u(static_cast<std::uint32_t>(s.manager.engine().jobs().size()));
      }},
+    {"NInstalledJobs", "u", kNever,
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.u(s.manager.engine().job_counts().installed);
+     }},
+    {"NFailedJobs", "u", kNever,
+     [](Writer& out, const Subject& s, RowPtr) { out.u(s.manager.engine().job_counts().failed); }},
     {"Progress", "d", kNever,
      [](Writer& out, const Subject& s, RowPtr) {
        const std::size_t jobs = s.manager.engine().jobs().size();

@@ -89,6 +89,13 @@ Result<Made> read_request(const CallPtr& call) {
   PIDWARD_TRY(std::string text, properties.unit_text());
   made.request.unit = {name.str(), std::move(text)};
   made.add_reference = properties.add_reference();
+  if (properties.controller()) {
+    // A private connection has no name, and nobody can be found by one there.
+    if (!call->connection().is_broker()) {
+      return Error(Errc::not_supported, "Controller is only supported on the message bus.");
+    }
+    made.request.controller = *properties.controller();
+  }
   made.request.streams = std::move(properties.streams());
   PIDWARD_TRY(made.request.processes, open_processes(call, properties));
   if (name.type() == unit::UnitType::scope && made.request.processes.empty()) {

@@ -276,6 +276,15 @@ constexpr Method kScopeMethods[] = {
      [](const CallPtr& call) { abandon(call, call->unit); }},
 };
 
+constexpr Signal kScopeSignals[] = {{"RequestStop", "", ""}};
+
+constexpr Property kScope[] = {
+    {"Controller", "s", kEmits,
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.s(s.unit->scope == nullptr ? std::string() : s.unit->scope->controller);
+     }},
+};
+
 void unknown_number(Writer& out, const Subject& /*subject*/, RowPtr /*row*/) {
   out.t(UINT64_MAX);
 }
@@ -345,8 +354,10 @@ void add_path_state(Interface& path) {
 void add_process_methods(Interface& unit_type) {
   unit_type.add(kProcessMethods);
 }
-void add_scope_methods(Interface& scope) {
+void add_scope_state(Interface& scope) {
   scope.add(kScopeMethods);
+  scope.add(kScopeSignals);
+  scope.add(kScope);
 }
 void add_control_group_state(Interface& unit_type) {
   unit_type.add(kControlGroup);

@@ -26,7 +26,7 @@ void add_socket_state(Interface& socket);
 void add_timer_state(Interface& timer);
 void add_path_state(Interface& path);
 void add_process_methods(Interface& unit_type);      ///< GetProcesses, AttachProcesses
-void add_scope_methods(Interface& scope);            ///< Abandon
+void add_scope_state(Interface& scope);              ///< Abandon, Controller …
 void add_control_group_state(Interface& unit_type);  ///< ControlGroup, MemoryCurrent …
 
 /// Every directive of `section` that has a D-Bus name and is not there yet, from the directive

@@ -163,6 +163,15 @@ Result<bool> PropertySet::read_special(const std::string& name, const std::strin
     in.exit();
     return true;
   }
+  if (name == "Controller" && type_ == UnitType::scope) {
+    if (type != "s") return expecting(name, type, "s");
+    controller_ = in.s();
+    if (!controller_->empty() && sd_bus_service_name_is_valid(controller_->c_str()) <= 0) {
+      return Error(Errc::invalid_argument,
+                   fmt::format("Controller '{}' is not a valid bus name.", *controller_));
+    }
+    return true;
+  }
   if (name == "Conditions" || name == "Asserts") {
     if (type != "a(sbbs)") return expecting(name, type, "a(sbbs)");
     for (const unit::Condition& each : read_conditions(name == "Asserts", in)) {

@@ -33,6 +33,8 @@ class PropertySet {
   /// PIDs and PIDFDs of a scope. Number 0 is the caller.
   [[nodiscard]] const std::vector<std::uint32_t>& numbers() const { return numbers_; }
   std::vector<sys::Fd>& descriptors() { return descriptors_; }
+  /// Controller of a scope, when it was given: a bus name, or empty.
+  [[nodiscard]] const std::optional<std::string>& controller() const { return controller_; }
   /// Standard…FileDescriptor.
   runtime::UnitStreams& streams() { return streams_; }
 
@@ -58,6 +60,7 @@ class PropertySet {
   std::vector<Entry> entries_;
   std::vector<std::uint32_t> numbers_;
   std::vector<sys::Fd> descriptors_;
+  std::optional<std::string> controller_;
   runtime::UnitStreams streams_;
 };
 

@@ -140,6 +140,24 @@ TEST_F(RecordTest, JobsKeepTheirNumbersAndTheirOrder) {
   EXPECT_EQ(next->all<PrepareStart>().size(), 1U);
 }
 
+TEST_F(RecordTest, CountsOfJobsGoOn) {
+  add({SpecBuilder("a.service").type(ServiceType::notify), SpecBuilder("b.service"),
+       SpecBuilder("c.service").type(ServiceType::notify)});
+  start("b.service");
+  start("a.service");
+  exit_main("a.service", 1);
+  start("c.service");
+  // Merged into the job that is there.
+  start("c.service");
+  EXPECT_EQ(engine_.job_counts().installed, 3U);
+  EXPECT_EQ(engine_.job_counts().failed, 1U);
+  auto next = restore(records());
+  next->engine.continue_counts(engine_.job_counts());
+  static_cast<void>(next->engine.request({named("b.service"), JobType::stop}, now_, next->effects));
+  EXPECT_EQ(next->engine.job_counts().installed, 4U);
+  EXPECT_EQ(next->engine.job_counts().failed, 1U);
+}
+
 TEST_F(RecordTest, TimersKeepTheirDeadlines) {
   add({SpecBuilder("a.service")
            .type(ServiceType::notify)
