@@ -52,13 +52,13 @@ Result<std::shared_ptr<Connection>> Connection::serve(boost::asio::io_context& i
                                                       const sys::Credentials& peer,
                                                       Handlers handlers) {
   sd_bus* raw = nullptr;
-  int result = sd_bus_new(&raw);
+  int result = checked(sd_bus_new(&raw));
   if (result < 0) return bus_failure(result, "sd_bus_new");
   BusPtr bus(raw);
   sd_id128_t id{};
   result = sd_id128_randomize(&id);
   if (result >= 0) result = sd_bus_set_fd(raw, socket.get(), socket.get());
-  if (result < 0) return bus_failure(result, "sd_bus_set_fd");
+  if (checked(result) < 0) return bus_failure(result, "sd_bus_set_fd");
   static_cast<void>(socket.release());  // sd-bus closes it from now on
   result = sd_bus_set_description(raw, "private");
   // Who it is was read from the socket; what the client claims while authenticating does not count.
@@ -66,7 +66,7 @@ Result<std::shared_ptr<Connection>> Connection::serve(boost::asio::io_context& i
   if (result >= 0) result = sd_bus_set_server(raw, 1, id);
   if (result >= 0) result = sd_bus_negotiate_fds(raw, 1);
   if (result >= 0) result = sd_bus_set_sender(raw, "org.pidward1");
-  if (result < 0) return bus_failure(result, "setting up a private connection");
+  if (checked(result) < 0) return bus_failure(result, "setting up a private connection");
   auto self = std::shared_ptr<Connection>(new Connection(io, std::move(bus), std::move(handlers)));
   self->peer_ = peer;
   PIDWARD_CHECK(self->start());
@@ -77,14 +77,14 @@ Result<std::shared_ptr<Connection>> Connection::join(boost::asio::io_context& io
                                                      const std::string& address,
                                                      Handlers handlers) {
   sd_bus* raw = nullptr;
-  int result = sd_bus_new(&raw);
+  int result = checked(sd_bus_new(&raw));
   if (result < 0) return bus_failure(result, "sd_bus_new");
   BusPtr bus(raw);
   result = sd_bus_set_description(raw, "broker");
   if (result >= 0) result = sd_bus_set_address(raw, address.c_str());
   if (result >= 0) result = sd_bus_set_bus_client(raw, 1);
   if (result >= 0) result = sd_bus_negotiate_fds(raw, 1);
-  if (result < 0) return bus_failure(result, fmt::format("bus address {}", address));
+  if (checked(result) < 0) return bus_failure(result, fmt::format("bus address {}", address));
   auto self = std::shared_ptr<Connection>(new Connection(io, std::move(bus), std::move(handlers)));
   self->is_broker_ = true;
   PIDWARD_CHECK(self->start());
@@ -105,9 +105,9 @@ Status Connection::start() {
         }
       },
       this);
-  if (added < 0) return bus_failure(added, "sd_bus_add_fallback");
+  if (checked(added) < 0) return bus_failure(added, "sd_bus_add_fallback");
   filter_.reset(slot);
-  const int started = sd_bus_start(bus_.get());
+  const int started = checked(sd_bus_start(bus_.get()));
   if (started < 0)
     return bus_failure(started, is_broker_ ? "connecting to the bus" : "sd_bus_start");
   wake();
@@ -141,7 +141,7 @@ Result<SlotPtr> Connection::call(const MessageRef& message,
   sd_bus_slot* slot = nullptr;
   const int result = sd_bus_call_async(bus_.get(), &slot, message.get(), run_callback,
                                        callback.get(), patience_usec);
-  if (result < 0) return bus_failure(result, "bus call");
+  if (checked(result) < 0) return bus_failure(result, "bus call");
   wake();
   return hand_over(slot, std::move(callback));
 }
@@ -153,7 +153,7 @@ Result<SlotPtr> Connection::match(const std::string& rule,
   sd_bus_slot* slot = nullptr;
   const int result = sd_bus_add_match_async(bus_.get(), &slot, rule.c_str(), run_callback, nullptr,
                                             callback.get());
-  if (result < 0) return bus_failure(result, "bus match");
+  if (checked(result) < 0) return bus_failure(result, "bus match");
   wake();
   return hand_over(slot, std::move(callback));
 }

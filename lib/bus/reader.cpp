@@ -4,10 +4,12 @@
 
 #include <fcntl.h>
 
+#include "bus/memory.hpp"
+
 namespace pidward::bus {
 
 bool Reader::note(int result) {
-  if (result < 0 && error_ == 0) error_ = -result;
+  if (checked(result) < 0 && error_ == 0) error_ = -result;
   return result > 0 && error_ == 0;
 }
 
@@ -62,7 +64,7 @@ sys::Fd Reader::h() {
   note(result == 0 ? -ENXIO : result);
   if (error_ != 0) return {};
   const int copy = ::fcntl(number, F_DUPFD_CLOEXEC, 3);
-  if (copy < 0) note(-errno);
+  if (copy < 0) error_ = errno;  // not sd-bus' memory, should it say so
   return {sys::adopt_fd, copy};
 }
 

@@ -3,6 +3,7 @@
 // nothing happened.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -64,6 +65,7 @@ class Day {
   bool settle(const Deed& deed);
   bool compare(const Deed& deed);
   bool fail(const std::string& what);
+  bool pause(std::chrono::milliseconds time);
 
   std::optional<bus::Client> client();
   bool call(const char* method, const std::string& unit);
@@ -89,7 +91,9 @@ class Day {
   sys::Child stranger_;  ///< that a scope is to take in
   std::size_t tried_ = 0;
   std::size_t survived_ = 0;
+  std::size_t connections_ = 0;  ///< that a service was to be made for
   std::size_t lost_connections_ = 0;
+  std::chrono::milliseconds waited_{};  ///< in the course of a boundary
   std::string now_;
 };
 

@@ -149,6 +149,7 @@ void Day::make_deeds_of_descriptors() {
                       if (!connection_) return "the socket does not listen";
                       const std::string answer = text_from(connection_);
                       // One that is accepted as the daemon dies is closed.
+                      ++connections_;
                       lost_connections_ += answer.empty() ? 1 : 0;
                       if (answer.empty() || answer == "hello\n") return {};
                       return fmt::format("the connection is answered '{}'", answer);

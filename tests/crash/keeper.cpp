@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include <fcntl.h>
@@ -67,6 +69,30 @@ std::string value_of(const std::string& text, const std::string& key) {
   if (at == std::string::npos) return {};
   const std::size_t start = at + key.size() + 2;
   return line.substr(start, line.find('\n', start) - start);
+}
+
+/// Whether each thread of it waits for something.
+bool all_asleep(pid_t pid) {
+  std::error_code problem;
+  bool any = false;
+  std::filesystem::directory_iterator threads(fmt::format("/proc/{}/task", pid), problem);
+  for (; !problem && threads != std::filesystem::directory_iterator(); threads.increment(problem)) {
+    std::ifstream file(threads->path() / "stat");
+    std::string text;
+    std::getline(file, text);
+    // The name before the state may have anything in it.
+    const std::size_t name_end = text.rfind(')');
+    if (name_end == std::string::npos || text.compare(name_end, 3, ") S") != 0) return false;
+    any = true;
+  }
+  return any && !problem;
+}
+
+/// What was written to the file behind `offset`.
+std::string text_behind(const std::string& path, std::uintmax_t offset) {
+  std::ifstream file(path);
+  file.seekg(static_cast<std::streamoff>(offset));
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 }  // namespace
@@ -265,6 +291,9 @@ bool Keeper::kill_at(std::size_t kill_at, const std::function<void()>& work, std
 
 Keeper::Failure Keeper::fail_at(std::size_t fail_at, const std::function<void()>& work) {
   if (board_ == nullptr) return Failure::not_reached;
+  const std::string log = options_.directory + "/daemon.log";
+  std::error_code problem;
+  const std::uintmax_t logged = std::filesystem::file_size(log, problem);
   board_->seen = 0;
   board_->countdown = static_cast<long long>(fail_at);
   std::atomic<bool> done = false;
@@ -285,17 +314,26 @@ Keeper::Failure Keeper::fail_at(std::size_t fail_at, const std::function<void()>
     if (!done || std::exchange(seen, board_->seen.load()) != board_->seen) quiet = 0;
   }
   const bool failed = board_->countdown < 0;
-  // It has time to end, if that is what comes of it.
-  for (int i = 0; failed && i < kQuietRounds && !is_gone(); ++i) {
+  // What ends now does not wait for anything before, however late it gets a processor; what goes on
+  // does.
+  constexpr int kAsleepRounds = 5;
+  const auto deadline = std::chrono::steady_clock::now() + test::patience();
+  for (int asleep = 0; failed && asleep < kAsleepRounds && !is_gone();) {
     static_cast<void>(wait(1));
     reap_strangers();
+    asleep = all_asleep(pid_) ? asleep + 1 : 0;
+    if (std::chrono::steady_clock::now() > deadline) break;
   }
   board_->countdown = -1;
   Failure outcome = failed ? Failure::survived : Failure::not_reached;
   if (is_gone()) {
     const auto end = daemon_.peek();
-    const bool by_itself = end && *end && (*end)->status.kind == ExitStatus::Kind::exited;
-    outcome = failed && by_itself ? Failure::ended : Failure::crashed;
+    const bool by_itself = end && *end && (*end)->status.kind == ExitStatus::Kind::exited &&
+                           (*end)->status.code == EXIT_FAILURE;
+    // With these words it ends where it is: what lets go of things on its way says something else.
+    const bool says_so =
+        text_behind(log, problem ? 0 : logged).find("There is no memory left") != std::string::npos;
+    outcome = failed && by_itself && says_so ? Failure::ended : Failure::crashed;
     kill();
   }
   worker.join();

@@ -44,7 +44,7 @@ class Keeper {
   enum class Failure {
     not_reached,  ///< there were not that many allocations
     survived,     ///< the daemon goes on nevertheless
-    ended,        ///< it said so, and ended with an exit code
+    ended,        ///< it said that there is no memory, and ended with an exit code
     crashed,      ///< it ended in any other way
   };
   /// Runs `work` beside the daemon and lets allocation number `fail_at` from then on fail.
