@@ -106,6 +106,14 @@ TEST(Fd, ReadsBackWhatAMemfdHolds) {
   EXPECT_EQ(*read_all(big->get()), long_text);
 }
 
+TEST(Fd, ReadsOnFromWhereTheFileWasReadTo) {
+  const auto file = make_memfd("test", "123456");
+  ASSERT_TRUE(file);
+  ASSERT_EQ(::lseek(file->get(), 4, SEEK_SET), 4);
+  EXPECT_EQ(*read_all(file->get()), "56");
+  EXPECT_EQ(*read_all(file->get()), "");
+}
+
 TEST(Fd, ReadsExactlyTheLimitAndRefusesMore) {
   const auto fits = make_memfd("test", "12345");
   const auto exceeds = make_memfd("test", "123456");

@@ -153,6 +153,25 @@ TEST(FolderLinks, AreMaskedByALinkToNullOfHigherPrecedence) {
   EXPECT_FALSE(has(*tree.load("m.target"), Dependency::Wants, "a.service"));
 }
 
+TEST(FolderLinks, ToAMaskedUnitAreMaskedToo) {
+  Tree tree;
+  tree.files.add_file(kUsr + "m.target", described("m"));
+  tree.files.add_file(kUsr + "plain.service", Tree::service());
+  tree.files.add_file(kUsr + "empty.service", "");
+  tree.files.add_link(kUsr + "nulled.service", "/dev/null");
+  tree.files.add_link(kUsr + "alias.service", kUsr + "nulled.service");
+  for (const char* name : {"plain", "empty", "nulled", "alias", "missing"}) {
+    const std::string file = std::string(name) + ".service";
+    tree.files.add_link(kUsr + "m.target.wants/" + file, "../" + file);
+  }
+  const auto spec = tree.load("m.target");
+  EXPECT_TRUE(has(*spec, Dependency::Wants, "plain.service"));
+  EXPECT_TRUE(has(*spec, Dependency::Wants, "missing.service"));
+  EXPECT_FALSE(has(*spec, Dependency::Wants, "empty.service"));
+  EXPECT_FALSE(has(*spec, Dependency::Wants, "nulled.service"));
+  EXPECT_FALSE(has(*spec, Dependency::Wants, "alias.service"));
+}
+
 TEST(FolderLinks, OfATemplateGiveTheInstanceOn) {
   Tree tree;
   tree.files.add_file(kUsr + "t@.service", Tree::service());

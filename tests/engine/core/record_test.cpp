@@ -78,6 +78,43 @@ TEST_F(RecordTest, ARunningServiceGoesOnAndIsNotStartedAgain) {
   EXPECT_TRUE(next->all<Spawn>().empty());
 }
 
+TEST_F(RecordTest, WhatIsLoadedBeforeTheRestGoesOnWithIt) {
+  add({SpecBuilder("a.service"), SpecBuilder("b.service"), SpecBuilder("c.service")});
+  for (const char* name : {"a.service", "b.service", "c.service"}) start(name);
+  std::vector<UnitRecord> rest = records();
+  ASSERT_EQ(rest.size(), 3U);
+  const auto take = [&rest] {
+    const UnitRecord record = rest.back();
+    rest.pop_back();
+    return record;
+  };
+  Next next;
+  std::vector<unit::UnitSpecPtr> specs;
+  for (const UnitId unit : engine_.units()) specs.push_back(engine_.spec(unit));
+  next.engine.add(specs, now_, next.effects);
+  next.effects.clear();
+  const ProcessMap others = [](ProcessId id) { return ProcessId(id.number() + 1000); };
+  const UnitRecord good = take();
+  UnitRecord bad = take();
+  bad.text += "main=nobody\n";
+  bad.text.insert(0, "phase=none\n");
+  EXPECT_TRUE(next.engine.load_record(good, others));
+  EXPECT_FALSE(next.engine.load_record(good, others)) << "it has one";
+  EXPECT_FALSE(next.engine.load_record(bad, others));
+  EXPECT_FALSE(next.engine.load_record({named("d.service"), good.text}, others));
+  EXPECT_TRUE(next.effects.empty());
+
+  EXPECT_TRUE(next.engine.restore(rest, {}, now_, next.effects).empty());
+  const auto main_before = [this](const UnitRecord& record) {
+    return engine_.status(id(record.unit.str())).service->main;
+  };
+  EXPECT_EQ(next.status(good.unit.str()).active, ActiveState::active);
+  EXPECT_EQ(next.status(good.unit.str()).service->main, others(main_before(good)));
+  EXPECT_EQ(next.status(rest[0].unit.str()).active, ActiveState::active);
+  EXPECT_EQ(next.status(rest[0].unit.str()).service->main, main_before(rest[0]));
+  EXPECT_EQ(next.status(bad.unit.str()).active, ActiveState::inactive);
+}
+
 TEST_F(RecordTest, ItsEndIsThenTheEndOfTheService) {
   add({SpecBuilder("a.service")
            .set(Directive::Restart, static_cast<std::int64_t>(unit::RestartPolicy::always))});
