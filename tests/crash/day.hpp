@@ -78,6 +78,7 @@ class Day {
   bool is_in(pid_t pid, const std::string& unit);
   int starts_of(const std::string& unit);
   bool is_locked(const std::string& unit);
+  bool left_connection();
 
   DayOptions options_;
   TemporaryDirectory directory_;
@@ -93,6 +94,7 @@ class Day {
   std::size_t survived_ = 0;
   std::size_t connections_ = 0;  ///< that a service was to be made for
   std::size_t lost_connections_ = 0;
+  bool left_connection_ = false;        ///< by the daemon that was broken last
   std::chrono::milliseconds waited_{};  ///< in the course of a boundary
   std::string now_;
 };

@@ -148,9 +148,10 @@ void Day::make_deeds_of_descriptors() {
                     [this]() -> std::string {
                       if (!connection_) return "the socket does not listen";
                       const std::string answer = text_from(connection_);
-                      // One that is accepted as the daemon dies is closed.
+                      // One that is accepted as the daemon dies is closed, unless it was kept.
                       ++connections_;
                       lost_connections_ += answer.empty() ? 1 : 0;
+                      if (answer.empty() && left_connection_) return "a kept connection is lost";
                       if (answer.empty() || answer == "hello\n") return {};
                       return fmt::format("the connection is answered '{}'", answer);
                     }});

@@ -340,6 +340,14 @@ Keeper::Failure Keeper::fail_at(std::size_t fail_at, const std::function<void()>
   return outcome;
 }
 
+std::vector<std::string> Keeper::kept(const std::string& prefix) const {
+  std::vector<std::string> names;
+  for (const auto& [name, fd] : stored_) {
+    if (name.starts_with(prefix)) names.push_back(name);
+  }
+  return names;
+}
+
 std::optional<int> Keeper::stop() {
   if (!daemon_) return std::nullopt;
   static_cast<void>(daemon_.send_signal(SIGTERM));

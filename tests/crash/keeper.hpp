@@ -56,6 +56,8 @@ class Keeper {
   [[nodiscard]] bool is_ready() const { return ready_; }
   /// How many descriptors are kept for it.
   [[nodiscard]] std::size_t kept() const { return stored_.size(); }
+  /// The names of those whose name begins so.
+  [[nodiscard]] std::vector<std::string> kept(const std::string& prefix) const;
 
  private:
   void collect_messages();
