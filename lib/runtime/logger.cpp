@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -271,6 +272,10 @@ void Logger::close_stream(int fd) {
 }  // namespace
 
 int run_logger(int control, const LoggerSettings& settings) {
+  // Woken by every service that ends: before the daemon it need not run, which has to start it
+  // again.
+  const sched_param none{};
+  static_cast<void>(::sched_setscheduler(0, SCHED_BATCH, &none));
   Logger logger(sys::Fd(sys::adopt_fd, control), settings);
   return logger.run();
 }

@@ -96,8 +96,7 @@ TEST_F(RecordTest, WhatIsLoadedBeforeTheRestGoesOnWithIt) {
   const ProcessMap others = [](ProcessId id) { return ProcessId(id.number() + 1000); };
   const UnitRecord good = take();
   UnitRecord bad = take();
-  bad.text += "main=nobody\n";
-  bad.text.insert(0, "phase=none\n");
+  bad.text += "nobody knows what\n";
   EXPECT_TRUE(next.engine.load_record(good, others));
   EXPECT_FALSE(next.engine.load_record(good, others)) << "it has one";
   EXPECT_FALSE(next.engine.load_record(bad, others));
