@@ -13,6 +13,7 @@
 #include <map>
 #include <string>
 
+#include <fmt/core.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
