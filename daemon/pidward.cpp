@@ -140,8 +140,8 @@ int serve(boost::asio::io_context& io, pidward::runtime::Manager& manager) {
 }
 
 int supervise(Config config) {
-  // The loop has a heap, and the workers share one: more would only hold more than is needed.
-  ::mallopt(M_ARENA_MAX, 2);
+  // A loop and a few workers: one heap is enough, and it gives back what it does not need.
+  ::mallopt(M_ARENA_MAX, 1);
   ::mallopt(M_TRIM_THRESHOLD, 128 * 1024);
   boost::asio::io_context io(1);
   auto manager = pidward::runtime::Manager::create(io, std::move(config));

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include <malloc.h>
+
 namespace pidward::runtime {
 namespace {
 
@@ -12,6 +14,8 @@ constexpr std::size_t kAtOnce = 64;
 }  // namespace
 
 UnitStream::UnitStream(UnitSource& source) {
+  // Two threads that do nothing but allocate would wait for each other at one heap.
+  ::mallopt(M_ARENA_MAX, 2);
   // Where there can be no thread, when somebody waits for it.
   reading_ = std::async(
       std::launch::async | std::launch::deferred,
