@@ -210,7 +210,8 @@ Status Manager::Impl::open() {
   bool whole = false;
   LeftUnits units;
   if (keeper.is_there_any()) units.specs = std::make_unique<UnitStream>(source);
-  const StateEntries left = keeper.take_over(whole);
+  const StateEntries left =
+      keeper.take_over(whole, [&](const auto& keys) { read_left_units(keys, units); });
   const auto handover = left.find(kHandoverKey);
   kept.open(handover == left.end() ? std::string_view() : handover->second);
   PIDWARD_CHECK(sys::become_subreaper());
@@ -225,7 +226,7 @@ Status Manager::Impl::open() {
       door->post([this, record] { logs.note(record); });
     }
   });
-  load_left_units(left, units);
+  find_left_records(left, units);
   watcher->set_round_end([](void* self) { static_cast<Manager::Impl*>(self)->child_doorbell(); },
                          this);
   groups.open();

@@ -109,7 +109,8 @@ struct Manager::Impl final : EventSink {
   };
   /// What became of processes that were on record, by the id that they had.
   using Renamed = std::unordered_map<ProcessId, ProcessId>;
-  void load_left_units(const StateEntries& entries, LeftUnits& left);
+  void read_left_units(const std::vector<std::string_view>& keys, LeftUnits& left);
+  static void find_left_records(const StateEntries& entries, LeftUnits& left);
   std::vector<LeftProcess> open_kept_processes(const StateEntries& entries);
   Status recover(const StateEntries& entries, bool whole, LeftUnits units);
   Status take_over_units(LeftUnits& units, std::vector<LeftProcess> left, bool whole,

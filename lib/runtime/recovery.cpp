@@ -74,22 +74,29 @@ void Manager::Impl::keep_manager_entry() {
   keeper.flush();
 }
 
-/// Reads the files of the units that were loaded, beside whatever else is to be found out.
-void Manager::Impl::load_left_units(const StateEntries& entries, LeftUnits& left) {
+/// Begins to read the files of the units that are on record, beside whatever else is to be found
+/// out.
+void Manager::Impl::read_left_units(const std::vector<std::string_view>& keys, LeftUnits& left) {
   std::vector<unit::UnitName> names;
-  for (const auto& [key, text] : entries) {
+  for (const std::string_view key : keys) {
     if (!key.starts_with(kUnit)) continue;
+    if (auto name = unit::UnitName::parse(key.substr(kUnit.size()))) {
+      names.push_back(*std::move(name));
+    }
+  }
+  if (!left.specs) left.specs = std::make_unique<UnitStream>(source);
+  left.specs->read(std::move(names));
+}
+
+void Manager::Impl::find_left_records(const StateEntries& entries, LeftUnits& left) {
+  for (auto at = entries.lower_bound(kUnit); at != entries.end(); ++at) {
+    const auto& [key, text] = *at;
+    if (!key.starts_with(kUnit)) break;
     auto name = unit::UnitName::parse(key.substr(kUnit.size()));
-    if (!name) continue;
-    names.push_back(*name);
-    left.records.push_back({*std::move(name), text});
+    if (name) left.records.push_back({*std::move(name), text});
   }
-  if (names.empty()) {
-    left.specs.reset();
-  } else {
-    if (!left.specs) left.specs = std::make_unique<UnitStream>(source);
-    left.specs->read(std::move(names));
-  }
+  // Then nothing is read, either.
+  if (left.records.empty()) left.specs.reset();
 }
 
 /// Before the loop runs and anybody can ask for anything.

@@ -149,7 +149,8 @@ std::string StateBatch::framed() const {
   return text;
 }
 
-Result<StateContents> parse_state(std::string_view text, std::string_view boot_id) {
+Result<StateContents> parse_state(std::string_view text, std::string_view boot_id,
+                                  const KeyListener& keys) {
   const std::string_view whole = text;
   const auto magic = take_until(text, ' ');
   if (!magic || *magic != kMagic) return Error(Errc::syntax, "It is no state file of pidward's");
@@ -172,15 +173,22 @@ Result<StateContents> parse_state(std::string_view text, std::string_view boot_i
   }
   std::vector<std::pair<std::string_view, std::string_view>> sorted(last.begin(), last.end());
   std::ranges::sort(sorted);
+  if (keys) {
+    std::vector<std::string_view> all;
+    all.reserve(sorted.size());
+    for (const auto& [key, said] : sorted) all.push_back(key);
+    keys(all);
+  }
   for (const auto& [key, said] : sorted) {
     contents.entries.emplace_hint(contents.entries.end(), key, said);
   }
   return contents;
 }
 
-Result<StateContents> read_state(const std::string& path, std::string_view boot_id) {
+Result<StateContents> read_state(const std::string& path, std::string_view boot_id,
+                                 const KeyListener& keys) {
   PIDWARD_TRY(const std::string text, sys::read_file(path, kLargest));
-  return parse_state(text, boot_id);
+  return parse_state(text, boot_id, keys);
 }
 
 Status StateFile::rewrite(const StateEntries& entries) {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -32,11 +33,16 @@ struct StateContents {
   std::string damage;
 };
 
+/// Told the keys, sorted, before all that is said of them is put together.
+using KeyListener = std::function<void(const std::vector<std::string_view>&)>;
+
 /// Reads a state file. Errors: it cannot be read (not_found when there is none), it is no state
 /// file, of another version, or of another boot.
-Result<StateContents> read_state(const std::string& path, std::string_view boot_id);
+Result<StateContents> read_state(const std::string& path, std::string_view boot_id,
+                                 const KeyListener& keys = {});
 /// The same for text that was read already. Pure.
-Result<StateContents> parse_state(std::string_view text, std::string_view boot_id);
+Result<StateContents> parse_state(std::string_view text, std::string_view boot_id,
+                                  const KeyListener& keys = {});
 
 /// One set of changes that count together.
 class StateBatch {

@@ -22,6 +22,11 @@ std::string unit_key(std::string_view name) {
   return fmt::format("{}{}", kUnitPrefix, name);
 }
 
+/// Whether what is written of a process may say which spawn it came of.
+bool has_spawn(std::string_view text) {
+  return text.find("spawn=") != std::string_view::npos;
+}
+
 std::size_t hash_of(const std::string& text) {
   return std::hash<std::string>{}(text);
 }
@@ -94,8 +99,8 @@ bool StateKeeper::is_there_any() const {
   return ::access(file_.path().c_str(), R_OK) == 0;
 }
 
-StateEntries StateKeeper::take_over(bool& whole) {
-  auto contents = read_state(file_.path(), file_.boot_id());
+StateEntries StateKeeper::take_over(bool& whole, const KeyListener& keys) {
+  auto contents = read_state(file_.path(), file_.boot_id(), keys);
   whole = contents && contents->damage.empty();
   if (whole) return std::move(contents->entries);
   if (!contents && contents.error().sys_errno() == ENOENT) return {};
@@ -150,7 +155,6 @@ Status StateKeeper::go_on(const StateEntries& was, const engine::Effects& effect
   PIDWARD_CHECK(file_.resume(was));
   StateEntries others = others_;
   for (const Source& source : sources_) source(others);
-  StateEntries old_others;
   for (const auto& [key, text] : was) {
     const std::string_view rest(key);
     if (rest.starts_with(kUnitPrefix)) {
@@ -162,18 +166,22 @@ Status StateKeeper::go_on(const StateEntries& was, const engine::Effects& effect
         batch_.remove(key);
       }
     } else if (rest.starts_with(kProcess)) {
-      const auto record = parse_process(key, text);
-      const auto known = record ? processes_.find(record->id) : processes_.end();
+      const ProcessId id(parse_number<std::uint64_t>(rest.substr(kProcess.size())).value_or(0));
+      const auto known = processes_.find(id);
       if (known == processes_.end()) {
         batch_.remove(key);
-      } else if (known->second != record->spawn) {
+      } else if (known->second || has_spawn(text)) {
         set_process(known->first, known->second);
       }
-    } else {
-      old_others.emplace_hint(old_others.end(), key, text);
+    } else if (const auto there = others.find(key); there == others.end()) {
+      batch_.remove(key);
+    } else if (there->second != text) {
+      batch_.set(key, there->second);
     }
   }
-  batch_.set_difference(old_others, others);
+  for (const auto& [key, text] : others) {
+    if (!was.contains(key)) batch_.set(key, text);
+  }
   for (const auto& [id, spawn] : processes_) {
     if (!was.contains(process_key(id))) set_process(id, spawn);
   }

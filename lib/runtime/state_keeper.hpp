@@ -43,7 +43,7 @@ class StateKeeper {
   [[nodiscard]] bool is_there_any() const;
   /// What the last daemon left. A file that cannot be used is set aside, said in the log, and
   /// nothing comes of it. `whole`: there was one, and all of it could be read.
-  [[nodiscard]] StateEntries take_over(bool& whole);
+  [[nodiscard]] StateEntries take_over(bool& whole, const KeyListener& keys);
   /// A process that is known already is one of those that are kept, and its spawn is waited for if
   /// there is one; before begin().
   void expect_process(ProcessId process, SpawnId spawn);

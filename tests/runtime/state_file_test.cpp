@@ -100,6 +100,23 @@ TEST_F(StateFileTest, DamageAtAnyByteIsNoticedAndNothingAfterItBelieved) {
   }
 }
 
+TEST_F(StateFileTest, TellsTheKeysThatAreLeftInTheirOrder) {
+  StateFile file(path(), kBoot);
+  ASSERT_TRUE(file.rewrite({{"c", "1"}, {"a", "2"}, {"b", "3"}}));
+  StateBatch batch;
+  batch.remove("b");
+  batch.set("d", "4");
+  ASSERT_TRUE(file.append(batch));
+  std::vector<std::string> told;
+  ASSERT_TRUE(
+      read_state(path(), kBoot, [&](const auto& keys) { told.assign(keys.begin(), keys.end()); }));
+  EXPECT_EQ(told, (std::vector<std::string>{"a", "c", "d"}));
+  told.clear();
+  EXPECT_FALSE(read_state(path(), "another",
+                          [&](const auto& keys) { told.assign(keys.begin(), keys.end()); }));
+  EXPECT_TRUE(told.empty());
+}
+
 TEST_F(StateFileTest, OfAnotherBootOrVersionItIsRefusedWithASentence) {
   ASSERT_TRUE(StateFile(path(), kBoot).rewrite({{"a", "1"}}));
   EXPECT_EQ(read_state(path(), "another").error().message(), "It is of another boot");
