@@ -114,9 +114,9 @@ Status Manager::Impl::recover(const StateEntries& entries, bool whole, LeftUnits
   }
   const std::vector<UnitId> leased = leases.recover(entries, kept);
   const auto unbound = bindings.recover(entries);
-  // Where ids of processes are our own, every record has others now.
-  const bool goes_on = whole && features.has(sys::Feature::pidfs);
-  restore_units(records, new_ids(renamed), goes_on ? entries : StateEntries());
+  // In a file of its own: a child of the last daemon's that is still at its gate takes the old
+  // one's growing for its record.
+  restore_units(records, new_ids(renamed), {});
   lost_mains.clear();
   for (const UnitId unit : leased) update_reference(unit);
   leases.end_lost();
