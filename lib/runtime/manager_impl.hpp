@@ -119,9 +119,8 @@ struct Manager::Impl final : EventSink {
   Result<process::ProcessHandle> reopen_process(const ProcessRecord& record, UnitId unit,
                                                 const std::optional<std::string>& group);
   void find_unknown_processes(std::vector<engine::UnitRecord>& records, bool whole);
-  void restore_units(const std::vector<engine::UnitRecord>& records, const engine::ProcessMap& map,
-                     const StateEntries& was);
-  void record_makes_no_sense(const unit::UnitName& name);
+  void restore_units(const std::vector<engine::UnitRecord>& records, const engine::ProcessMap& map);
+  static void record_makes_no_sense(const unit::UnitName& name);
   void tell_of_lost_processes();
   [[nodiscard]] bool has_main_process(const unit::UnitName& name);
   bool is_older_than_lost(const unit::UnitName& name, const sys::Pidfd& process);

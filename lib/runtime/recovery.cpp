@@ -114,9 +114,7 @@ Status Manager::Impl::recover(const StateEntries& entries, bool whole, LeftUnits
   }
   const std::vector<UnitId> leased = leases.recover(entries, kept);
   const auto unbound = bindings.recover(entries);
-  // In a file of its own: a child of the last daemon's that is still at its gate takes the old
-  // one's growing for its record.
-  restore_units(records, new_ids(renamed), {});
+  restore_units(records, new_ids(renamed));
   lost_mains.clear();
   for (const UnitId unit : leased) update_reference(unit);
   leases.end_lost();
@@ -299,7 +297,6 @@ void Manager::Impl::find_unknown_processes(std::vector<engine::UnitRecord>& reco
               "Runs, and nothing else is known of it: the state of the last pidward is lost");
     engine::UnitRecord record{
         *name, engine::record_of_running_service((*handle)->id(), label->invocation, now())};
-    keeper.mark(*unit);
     const auto old = known.find(name->str());
     if (old == known.end()) {
       records.push_back(std::move(record));
@@ -360,11 +357,10 @@ process::ProcessHandle Manager::Impl::find_spawned(const engine::Spawn& effect) 
 void Manager::Impl::record_makes_no_sense(const unit::UnitName& name) {
   log(LogLevel::warning,
       fmt::format("What was kept of {} makes no sense; it begins anew", name.str()));
-  if (const auto unit = engine.find(name)) keeper.mark(*unit);
 }
 
 void Manager::Impl::restore_units(const std::vector<engine::UnitRecord>& records,
-                                  const engine::ProcessMap& map, const StateEntries& was) {
+                                  const engine::ProcessMap& map) {
   tracker.set_keeper(&keeper);
   engine::Effects effects;
   for (const unit::UnitName& bad : engine.restore(records, map, now(), effects)) {
@@ -394,7 +390,7 @@ void Manager::Impl::restore_units(const std::vector<engine::UnitRecord>& records
     }
   }
   others.emplace(kManager, manager_entry());
-  keeper.begin(others, was, effects);
+  keeper.begin(others);
   recovering = true;
   run(effects);
   recovering = false;

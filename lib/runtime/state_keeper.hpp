@@ -47,13 +47,10 @@ class StateKeeper {
   /// A process that is known already is one of those that are kept, and its spawn is waited for if
   /// there is one; before begin().
   void expect_process(ProcessId process, SpawnId spawn);
-  /// The unit is not what it was when it was last written.
-  void mark(UnitId unit) { changed_.insert(unit); }
-  /// From here on changes are kept, in a new file that says everything, which `effects` need not be
-  /// told of. Where `was` is what take_over() had whole, the file goes on instead: it says what
-  /// units are already, but for those that were marked and those with which something is to be
-  /// done.
-  void begin(const StateEntries& other, const StateEntries& was, const engine::Effects& effects);
+  /// Makes the file anew with everything, which nobody need tell of; from here on changes are kept.
+  /// Never in the last daemon's file: a child of its own that is still at its gate would take the
+  /// growing for its record.
+  void begin(const StateEntries& other);
   /// In order: nothing is to be known after us.
   void remove();
 
@@ -107,8 +104,6 @@ class StateKeeper {
   Status write(exec::Gate* gate = nullptr);
   Status rewrite();
   Status make_anew();
-  Status go_on(const StateEntries& was, const engine::Effects& effects);
-  void set_process(ProcessId id, SpawnId spawn);
   [[nodiscard]] StateEntries everything();
 
   Core& core_;
