@@ -29,6 +29,23 @@ std::string unescape(std::string_view text) {
   return out;
 }
 
+/// Of all directives only these are ever named.
+bool is_list_of_commands(std::string_view name) {
+  return name.starts_with("Exec");
+}
+
+const std::vector<unit::Directive>& lists_of_commands() {
+  static const std::vector<unit::Directive> kLists = [] {
+    std::vector<unit::Directive> lists;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(unit::Directive::count_); ++i) {
+      const auto candidate = static_cast<unit::Directive>(i);
+      if (is_list_of_commands(unit::row(candidate).name)) lists.push_back(candidate);
+    }
+    return lists;
+  }();
+  return kLists;
+}
+
 }  // namespace
 
 void Saver::begin(std::string_view key, std::string_view member) {
@@ -63,8 +80,7 @@ void Saver::text(std::string_view key, const std::string& value) {
 
 void Saver::directive(std::string_view key, const unit::Directive& value) {
   const std::string_view name = unit::row(value).name;
-  // Only lists of commands are ever named.
-  if (name.starts_with("Exec")) put(key, name);
+  if (is_list_of_commands(name)) put(key, name);
 }
 
 void Saver::status(std::string_view key, const ExitStatus& value) {
@@ -84,16 +100,33 @@ Loader::Loader(std::string_view text, ProcessMap processes) : processes_(std::mo
       continue;
     }
     lines_.push_back({line.substr(0, equals), line.substr(equals + 1)});
+    marks_.set(mark_of({}, lines_.back().key, {}));
   }
 }
 
-const std::string_view* Loader::find(std::string_view key) {
-  const std::size_t length = prefix_.size() + key.size();
+/// A number that two keys, each in its parts, seldom share.
+std::size_t Loader::mark_of(std::string_view prefix, std::string_view key,
+                            std::string_view member) {
+  const std::size_t length = prefix.size() + key.size() + member.size();
+  const auto byte = [&](std::size_t at) -> std::size_t {
+    for (const std::string_view part : {prefix, key, member}) {
+      if (at < part.size()) return static_cast<unsigned char>(part[at]);
+      at -= part.size();
+    }
+    return 0;
+  };
+  return (length * 61 + byte(0) * 31 + byte(length / 2) * 7 + byte(length - 1)) % kMarks;
+}
+
+const std::string_view* Loader::find(std::string_view key, std::string_view member) {
+  // Most of what could be said is not.
+  if (!marks_.test(mark_of(prefix_, key, member))) return nullptr;
+  const std::size_t length = prefix_.size() + key.size() + member.size();
   for (std::size_t i = 0, at = next_; i < lines_.size(); ++i, ++at) {
     if (at == lines_.size()) at = 0;
     const std::string_view found = lines_[at].key;
-    if (found.size() != length) continue;
-    if (!found.starts_with(prefix_) || !found.ends_with(key)) continue;
+    if (found.size() != length || !found.starts_with(prefix_) || !found.ends_with(member)) continue;
+    if (found.substr(prefix_.size(), key.size()) != key) continue;
     next_ = at + 1;
     return &lines_[at].value;
   }
@@ -101,10 +134,13 @@ const std::string_view* Loader::find(std::string_view key) {
 }
 
 void Loader::now(std::string_view key, Now& value) {
-  time(std::string(key) + ".mono", value.mono);
-  Duration::rep wall = value.wall.time_since_epoch().count();
-  number(std::string(key) + ".wall", wall);
-  value.wall = WallTime(Duration(wall));
+  const auto read = [&](std::string_view member, auto& time) {
+    Duration::rep raw = time.time_since_epoch().count();
+    read_number(find(key, member), raw);
+    time = std::remove_reference_t<decltype(time)>(Duration(raw));
+  };
+  read(".mono", value.mono);
+  read(".wall", value.wall);
 }
 
 void Loader::text(std::string_view key, std::string& value) {
@@ -114,9 +150,7 @@ void Loader::text(std::string_view key, std::string& value) {
 void Loader::directive(std::string_view key, unit::Directive& value) {
   const std::string_view* const found = find(key);
   if (found == nullptr) return;
-  if (!found->starts_with("Exec")) good_ = false;
-  for (std::size_t i = 0; good_ && i < static_cast<std::size_t>(unit::Directive::count_); ++i) {
-    const auto candidate = static_cast<unit::Directive>(i);
+  for (const unit::Directive candidate : lists_of_commands()) {
     if (unit::row(candidate).name != *found) continue;
     value = candidate;
     return;

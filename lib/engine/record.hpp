@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <charconv>
 #include <cstdint>
 #include <string>
@@ -95,15 +96,7 @@ class Loader {
 
   template <typename T>
   void number(std::string_view key, T& value, T /*initial*/ = {}) {
-    const std::string_view* const found = find(key);
-    if (found == nullptr) return;
-    T parsed{};
-    const auto [end, error] = std::from_chars(found->data(), found->data() + found->size(), parsed);
-    if (error != std::errc() || end != found->data() + found->size()) {
-      good_ = false;
-    } else {
-      value = parsed;
-    }
+    read_number(find(key), value);
   }
   template <typename T>
   void choice(std::string_view key, T& value, T last, T /*initial*/ = {}) {
@@ -174,7 +167,23 @@ class Loader {
   };
   /// What is written of the key, behind what was asked for before: all comes in the order in which
   /// it was written.
-  [[nodiscard]] const std::string_view* find(std::string_view key);
+  [[nodiscard]] const std::string_view* find(std::string_view key, std::string_view member = {});
+  [[nodiscard]] static std::size_t mark_of(std::string_view prefix, std::string_view key,
+                                           std::string_view member);
+  template <typename T>
+  void read_number(const std::string_view* found, T& value) {
+    if (found == nullptr) return;
+    T parsed{};
+    const auto [end, error] = std::from_chars(found->data(), found->data() + found->size(), parsed);
+    if (error != std::errc() || end != found->data() + found->size()) {
+      good_ = false;
+    } else {
+      value = parsed;
+    }
+  }
+
+  static constexpr std::size_t kMarks = 256;
+  std::bitset<kMarks> marks_;  ///< of the keys of all lines
   std::vector<Line> lines_;
   std::size_t next_ = 0;
   ProcessMap processes_;

@@ -42,15 +42,16 @@ ProcessTable::~ProcessTable() {
 
 Result<ProcessHandle> ProcessTable::open(sys::Pidfd pidfd) {
   PIDWARD_TRY(sys::Pidfd checked, sys::Pidfd::from_untrusted(std::move(pidfd).release()));
-  PIDWARD_TRY(ProcessState * state, find_or_add(std::move(checked)));
+  PIDWARD_TRY(const Identity identity, identify(checked));
+  PIDWARD_TRY(ProcessState * state, find_or_add(std::move(checked), identity));
   return ProcessHandle(state);
 }
 
 Result<ProcessHandle> ProcessTable::reopen(sys::Pidfd pidfd, ProcessId id, pid_t pid) {
   if (features_.has(sys::Feature::pidfs)) {
-    PIDWARD_TRY(const Identity identity, identify(pidfd));
-    if (identity.id == id) {
-      PIDWARD_TRY(ProcessState * state, find_or_add(std::move(pidfd), pid));
+    PIDWARD_TRY(const std::uint64_t inode, inode_on_pidfs(pidfd));
+    if (ProcessId(inode) == id) {
+      PIDWARD_TRY(ProcessState * state, find_or_add(std::move(pidfd), {id, pid}));
       return ProcessHandle(state);
     }
   }
@@ -59,7 +60,14 @@ Result<ProcessHandle> ProcessTable::reopen(sys::Pidfd pidfd, ProcessId id, pid_t
 
 Result<ProcessHandle> ProcessTable::adopt_child(sys::Pidfd pidfd, UnitId unit, Role role,
                                                 Collected collected, pid_t pid) {
-  PIDWARD_TRY(ProcessState * state, find_or_add(std::move(pidfd), pid));
+  Identity identity;
+  if (pid > 0 && features_.has(sys::Feature::pidfs)) {
+    PIDWARD_TRY(const std::uint64_t inode, pidfd.inode());
+    identity = {ProcessId(inode), pid};
+  } else {
+    PIDWARD_TRY(identity, identify(pidfd));
+  }
+  PIDWARD_TRY(ProcessState * state, find_or_add(std::move(pidfd), identity));
   ProcessHandle handle(state);
   state->is_child_ = collected == Collected::by_us;
   state->is_autokilled_ = collected == Collected::by_kernel;
@@ -68,15 +76,23 @@ Result<ProcessHandle> ProcessTable::adopt_child(sys::Pidfd pidfd, UnitId unit, R
   return handle;
 }
 
+/// Of one file system, known by its first descriptor, as its device number says.
+Result<std::uint64_t> ProcessTable::inode_on_pidfs(const sys::Pidfd& pidfd) const {
+  PIDWARD_TRY(const sys::FileIdentity file, sys::identity_of(pidfd.get()));
+  if (file.device == pidfs_device_) return file.inode;
+  PIDWARD_TRY(const bool is_pidfs, pidfd.is_pidfs());
+  if (!is_pidfs) return Error(Errc::invalid_argument, "The descriptor is not a pidfd");
+  pidfs_device_ = file.device;
+  return file.inode;
+}
+
 // Which process is behind a pidfd. On pidfs its inode says so. Without, a number is an identity as
 // long as the process that we know under it is unreaped: the number was read first, so if that
 // process is unreaped afterwards, the number was its own at the moment of reading.
 Result<ProcessTable::Identity> ProcessTable::identify(const sys::Pidfd& pidfd) const {
   Identity identity;
   if (features_.has(sys::Feature::pidfs)) {
-    PIDWARD_TRY(const bool is_pidfs, pidfd.is_pidfs());
-    if (!is_pidfs) return Error(Errc::invalid_argument, "The descriptor is not a pidfd");
-    PIDWARD_TRY(const std::uint64_t inode, pidfd.inode());
+    PIDWARD_TRY(const std::uint64_t inode, inode_on_pidfs(pidfd));
     identity.id = ProcessId(inode);
     return identity;
   }
@@ -95,16 +111,9 @@ Result<ProcessTable::Identity> ProcessTable::identify(const sys::Pidfd& pidfd) c
   return identity;
 }
 
-Result<ProcessState*> ProcessTable::find_or_add(sys::Pidfd pidfd, pid_t from_clone) {
+Result<ProcessState*> ProcessTable::find_or_add(sys::Pidfd pidfd, Identity identity) {
   if (is_shut_down_) {
     return Error(Errc::shutting_down, "No process is taken in any more: pidward is stopping");
-  }
-  Identity identity;
-  if (from_clone > 0 && features_.has(sys::Feature::pidfs)) {
-    PIDWARD_TRY(const std::uint64_t inode, pidfd.inode());
-    identity = {ProcessId(inode), from_clone};
-  } else {
-    PIDWARD_TRY(identity, identify(pidfd));
   }
   if (const auto found = states_.find(identity.id); found != states_.end()) {
     return found->second.get();
@@ -114,7 +123,7 @@ Result<ProcessState*> ProcessTable::find_or_add(sys::Pidfd pidfd, pid_t from_clo
     // Serial above, number below: never given out again, and readable in a log.
     identity.id = ProcessId(next_serial_ << 32U | static_cast<std::uint64_t>(identity.pid));
   } else if (identity.pid != 0) {
-    // clone3 said so
+    // clone3 said so, or the last daemon
   } else if (auto info = pidfd.info(sys::uapi::kPidfdInfoPid);
              info && features_.has(sys::Feature::pidfd_info)) {
     identity.pid = static_cast<pid_t>(info->pid);

@@ -198,7 +198,8 @@ class ProcessTable {
     pid_t pid = 0;  ///< 0 when reaped
   };
   [[nodiscard]] Result<Identity> identify(const sys::Pidfd& pidfd) const;
-  Result<ProcessState*> find_or_add(sys::Pidfd pidfd, pid_t from_clone = 0);
+  Result<std::uint64_t> inode_on_pidfs(const sys::Pidfd& pidfd) const;
+  Result<ProcessState*> find_or_add(sys::Pidfd pidfd, Identity identity);
   void last_handle_closed(ProcessState* state) noexcept;
   std::unique_ptr<ProcessState> take_out(ProcessState& state) noexcept;
   void link(ProcessState& state);
@@ -215,6 +216,7 @@ class ProcessTable {
   /// First entry of each unit that has any; the rest hang on it.
   std::unordered_map<UnitId, ProcessState*> by_unit_;
   std::uint64_t next_serial_ = 1;
+  mutable std::uint64_t pidfs_device_ = 0;  ///< 0: not seen yet
   bool is_shut_down_ = false;
 };
 

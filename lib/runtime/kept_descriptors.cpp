@@ -39,19 +39,20 @@ std::vector<std::pair<std::string, sys::Fd>> take_listen_fds() {
   std::vector<std::pair<std::string, sys::Fd>> taken;
   const bool ours = variable("LISTEN_PID") == std::to_string(::getpid());
   const std::string count_text = variable("LISTEN_FDS");
-  std::string names = variable("LISTEN_FDNAMES");
+  const std::string all_names = variable("LISTEN_FDNAMES");
   for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"}) {
     ::unsetenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
   }
   int count = 0;
   std::from_chars(count_text.data(), count_text.data() + count_text.size(), count);
   if (!ours) return taken;
+  std::string_view names = all_names;
   for (int fd = kFirstPassed; fd < kFirstPassed + count; ++fd) {
     const std::size_t end = std::min(names.find(':'), names.size());
-    std::string name = names.substr(0, end);
-    names.erase(0, std::min(end + 1, names.size()));
+    const std::string_view name = names.substr(0, end);
+    names.remove_prefix(std::min(end + 1, names.size()));
     if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) continue;
-    taken.emplace_back(std::move(name), sys::Fd(sys::adopt_fd, fd));
+    taken.emplace_back(name, sys::Fd(sys::adopt_fd, fd));
   }
   return taken;
 }

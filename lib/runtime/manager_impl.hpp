@@ -119,8 +119,9 @@ struct Manager::Impl final : EventSink {
   Result<process::ProcessHandle> reopen_process(const ProcessRecord& record, UnitId unit,
                                                 const std::optional<std::string>& group);
   void find_unknown_processes(std::vector<engine::UnitRecord>& records, bool whole);
-  void restore_units(const std::vector<engine::UnitRecord>& records, const engine::ProcessMap& map);
-  static void record_makes_no_sense(const unit::UnitName& name);
+  void restore_units(const std::vector<engine::UnitRecord>& records, const engine::ProcessMap& map,
+                     const StateEntries& was);
+  void record_makes_no_sense(const unit::UnitName& name);
   void tell_of_lost_processes();
   [[nodiscard]] bool has_main_process(const unit::UnitName& name);
   bool is_older_than_lost(const unit::UnitName& name, const sys::Pidfd& process);
@@ -180,6 +181,8 @@ struct Manager::Impl final : EventSink {
   std::map<std::string, std::string> environment;
 
   std::unordered_map<SpawnId, ProcessId> recovered_spawns;
+  std::unordered_map<SpawnId, ProcessRecord> lost_spawns;  ///< the record of what came of them
+  std::vector<std::string> unheard;  ///< records of processes, kept until the end of this turn
   std::map<unit::UnitName, ProcessId> lost_mains;  ///< recorded, and not there any more
   bool recovering = false;
   bool recovered_boot = false;  ///< the last daemon had asked for the first units

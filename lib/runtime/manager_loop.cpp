@@ -199,6 +199,7 @@ void Manager::Impl::tell_soon() {
 }
 
 void Manager::Impl::turn_ended() {
+  for (const std::string& key : std::exchange(unheard, {})) keeper.remove_entry(key);
   // Before anybody is told.
   keeper.flush();
   timers.release();

@@ -114,7 +114,9 @@ Status Manager::Impl::recover(const StateEntries& entries, bool whole, LeftUnits
   }
   const std::vector<UnitId> leased = leases.recover(entries, kept);
   const auto unbound = bindings.recover(entries);
-  restore_units(records, new_ids(renamed));
+  // Where ids of processes are our own, every record has others now.
+  const bool goes_on = whole && features.has(sys::Feature::pidfs);
+  restore_units(records, new_ids(renamed), goes_on ? entries : StateEntries());
   lost_mains.clear();
   for (const UnitId unit : leased) update_reference(unit);
   leases.end_lost();
@@ -242,7 +244,10 @@ Status Manager::Impl::take_over_process(LeftProcess& process, Renamed& renamed) 
     lost = std::max(lost, record.id);
   }
   // It was made, and is not to be made again.
-  if (record.spawn) recovered_spawns.emplace(record.spawn, gone);
+  if (record.spawn) {
+    recovered_spawns.emplace(record.spawn, gone);
+    lost_spawns.emplace(record.spawn, record);
+  }
   return {};
 }
 
@@ -297,6 +302,7 @@ void Manager::Impl::find_unknown_processes(std::vector<engine::UnitRecord>& reco
               "Runs, and nothing else is known of it: the state of the last pidward is lost");
     engine::UnitRecord record{
         *name, engine::record_of_running_service((*handle)->id(), label->invocation, now())};
+    keeper.mark(*unit);
     const auto old = known.find(name->str());
     if (old == known.end()) {
       records.push_back(std::move(record));
@@ -357,10 +363,11 @@ process::ProcessHandle Manager::Impl::find_spawned(const engine::Spawn& effect) 
 void Manager::Impl::record_makes_no_sense(const unit::UnitName& name) {
   log(LogLevel::warning,
       fmt::format("What was kept of {} makes no sense; it begins anew", name.str()));
+  if (const auto unit = engine.find(name)) keeper.mark(*unit);
 }
 
 void Manager::Impl::restore_units(const std::vector<engine::UnitRecord>& records,
-                                  const engine::ProcessMap& map) {
+                                  const engine::ProcessMap& map, const StateEntries& was) {
   tracker.set_keeper(&keeper);
   engine::Effects effects;
   for (const unit::UnitName& bad : engine.restore(records, map, now(), effects)) {
@@ -369,13 +376,17 @@ void Manager::Impl::restore_units(const std::vector<engine::UnitRecord>& records
   // Before anything is done: the new state, and who is there.
   StateEntries others;
   // Of the spawns only those that are still waited for: the engine gives out the other numbers
-  // anew.
+  // anew. What came of one is on record until its unit has heard, or it would be made again.
   std::unordered_map<ProcessId, SpawnId> spawns;
   for (const engine::Effect& effect : effects) {
     const auto* const spawn = std::get_if<engine::Spawn>(&effect);
     if (spawn == nullptr) continue;
     const auto found = recovered_spawns.find(spawn->spawn);
     if (found != recovered_spawns.end()) spawns.emplace(found->second, found->first);
+    const auto lost = lost_spawns.find(spawn->spawn);
+    if (lost == lost_spawns.end()) continue;
+    others.emplace(unheard.emplace_back(process_key(lost->second.id)),
+                   format_process(lost->second));
   }
   for (const process::ProcessHandle& handle : table.all()) {
     if (!handle->unit()) continue;
@@ -390,11 +401,12 @@ void Manager::Impl::restore_units(const std::vector<engine::UnitRecord>& records
     }
   }
   others.emplace(kManager, manager_entry());
-  keeper.begin(others);
+  keeper.begin(others, was, effects);
   recovering = true;
   run(effects);
   recovering = false;
   recovered_spawns.clear();
+  lost_spawns.clear();
 }
 
 /// Processes of KillOnManagerExit= that got out of it: the signal that tells a child of its

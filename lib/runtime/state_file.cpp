@@ -101,6 +101,26 @@ std::string header(std::string_view boot_id) {
   return fmt::format("{} {} {}\n", kMagic, kVersion, boot_id);
 }
 
+/// Within the kernel. How much it was.
+Result<std::uint64_t> copy_all(const std::string& path, int to) {
+  constexpr std::size_t kAtOnce = 1U << 30U;
+  PIDWARD_TRY(const sys::Fd from, sys::open_path(path, O_RDONLY | O_NOFOLLOW));
+  std::uint64_t copied = 0;
+  while (true) {
+    const ssize_t some = ::copy_file_range(from.get(), nullptr, to, nullptr, kAtOnce, 0);
+    if (some < 0 && errno == EINTR) continue;
+    if (some < 0) return Error::from_errno(errno, fmt::format("Cannot copy {}", path));
+    if (some == 0) return copied;
+    copied += static_cast<std::uint64_t>(some);
+  }
+}
+
+std::uint64_t size_of(const StateEntries& entries) {
+  std::uint64_t size = 0;
+  for (const auto& [key, text] : entries) size += key.size() + text.size();
+  return size;
+}
+
 }  // namespace
 
 std::uint32_t crc32(std::string_view bytes) {
@@ -192,23 +212,45 @@ Result<StateContents> read_state(const std::string& path, std::string_view boot_
 }
 
 Status StateFile::rewrite(const StateEntries& entries) {
+  return make([&](int fd) -> Result<Sizes> {
+    StateBatch batch;
+    for (const auto& [key, text] : entries) batch.set(key, text);
+    std::string text = header(boot_id_);
+    if (!batch.empty()) text += batch.framed();
+    PIDWARD_CHECK(sys::write_all(fd, text));
+    return Sizes{text.size(), text.size()};
+  });
+}
+
+Status StateFile::go_on(const StateEntries& was, const StateBatch& changes) {
+  return make([&](int fd) -> Result<Sizes> {
+    PIDWARD_TRY(const std::uint64_t copied, copy_all(path_, fd));
+    const std::string text = changes.empty() ? std::string() : changes.framed();
+    PIDWARD_CHECK(sys::write_all(fd, text));
+    return Sizes{copied + text.size(), size_of(was) + text.size()};
+  });
+}
+
+/// Beside the one that is there, in whose place it is moved.
+template <typename Fill>
+Status StateFile::make(const Fill& fill) {
   const std::string beside = path_ + ".new";
-  PIDWARD_TRY(sys::Fd fd,
-              sys::open_path(beside, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0600));
-  StateBatch batch;
-  for (const auto& [key, text] : entries) batch.set(key, text);
-  std::string text = header(boot_id_);
-  if (!batch.empty()) text += batch.framed();
-  Status written = sys::write_all(fd.get(), text);
-  if (written && ::rename(beside.c_str(), path_.c_str()) != 0) {
-    written = Error::from_errno(errno, fmt::format("Cannot move {} into place", beside));
+  PIDWARD_TRY(sys::Fd fd, sys::open_path(beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+  Result<Sizes> made = fill(fd.get());
+  // Nothing can be copied into a file that is opened so.
+  if (made && ::fcntl(fd.get(), F_SETFL, O_APPEND) != 0) {
+    made = Error::from_errno(errno, fmt::format("Cannot append to {}", beside));
   }
-  if (!written) {
+  if (made && ::rename(beside.c_str(), path_.c_str()) != 0) {
+    made = Error::from_errno(errno, fmt::format("Cannot move {} into place", beside));
+  }
+  if (!made) {
     ::unlink(beside.c_str());
-    return written;
+    return std::move(made).error();
   }
   fd_ = std::move(fd);
-  size_ = size_when_made_ = text.size();
+  size_ = made->whole;
+  size_when_made_ = made->said;
   held_ = 0;
   hold_room();
   return {};
@@ -234,8 +276,7 @@ Status StateFile::resume(const StateEntries& was) {
   const off_t end = ::lseek(fd_.get(), 0, SEEK_END);
   if (end < 0) return Error::from_errno(errno, fmt::format("Cannot go on with {}", path_));
   size_ = static_cast<std::uint64_t>(end);
-  size_when_made_ = 0;
-  for (const auto& [key, text] : was) size_when_made_ += key.size() + text.size();
+  size_when_made_ = size_of(was);
   held_ = 0;
   hold_room();
   return {};

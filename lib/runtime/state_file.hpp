@@ -66,7 +66,10 @@ class StateFile {
 
   /// Makes the file anew with these entries. Errors leave the old file as it is.
   Status rewrite(const StateEntries& entries);
-  /// Goes on with the file that is there and says `was`.
+  /// Makes the file anew as a copy of the one that is there and says `was`, with these changes:
+  /// that takes less than to say all of it again. Errors leave the old file as it is.
+  Status go_on(const StateEntries& was, const StateBatch& changes);
+  /// Goes on in the very file that is there and says `was`.
   Status resume(const StateEntries& was);
   /// Adds one batch. After an error (a full file system) the file ends where it did before, and
   /// says what it said. A gate is told before that the child behind it is in this batch.
@@ -77,12 +80,17 @@ class StateFile {
   /// Tries to have that again.
   bool find_room();
   [[nodiscard]] std::uint64_t size() const { return size_; }
-  /// About as long as all that it says was, when rewrite() had made it or resume() found it.
+  /// About as long as all that it says was, when it was made or resume() found it.
   [[nodiscard]] std::uint64_t size_when_made() const { return size_when_made_; }
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const std::string& boot_id() const { return boot_id_; }
 
  private:
+  struct Sizes {
+    std::uint64_t whole, said;
+  };
+  template <typename Fill>
+  Status make(const Fill& fill);
   void hold_room();
 
   std::string path_;

@@ -22,12 +22,13 @@ std::string unit_key(std::string_view name) {
   return fmt::format("{}{}", kUnitPrefix, name);
 }
 
-std::size_t hash_of(const std::string& text) {
-  return std::hash<std::string>{}(text);
+/// Whether what is written of a process may say which spawn it came of.
+bool has_spawn(std::string_view text) {
+  return text.find("spawn=") != std::string_view::npos;
 }
 
-std::string process_key(ProcessId id) {
-  return fmt::format("{}{}", kProcess, id.number());
+std::size_t hash_of(const std::string& text) {
+  return std::hash<std::string>{}(text);
 }
 
 /// Whether carrying the effect out leaves a trace that outlives us. What does not is undone with
@@ -50,6 +51,10 @@ bool acts(const engine::Effect& effect) {
 }
 
 }  // namespace
+
+std::string process_key(ProcessId id) {
+  return fmt::format("{}{}", kProcess, id.number());
+}
 
 std::string pidfd_name(ProcessId process) {
   return fmt::format("pid-{}", process.number());
@@ -115,11 +120,13 @@ void StateKeeper::expect_process(ProcessId process, SpawnId spawn) {
   processes_.insert_or_assign(process, spawn);
 }
 
-void StateKeeper::begin(const StateEntries& other) {
+void StateKeeper::begin(const StateEntries& other, const StateEntries& was,
+                        const engine::Effects& effects) {
   for (const auto& [key, text] : other) others_.insert_or_assign(key, text);
   batch_ = {};
   open_ = true;
-  const Status made = make_anew();
+  Status made = was.empty() ? make_anew() : go_on(was, effects);
+  if (!made && !was.empty()) made = make_anew();
   if (!made) {
     behind_ = true;
     log(LogLevel::error,
@@ -141,6 +148,62 @@ Status StateKeeper::make_anew() {
   StateBatch difference;
   difference.set_difference(was->entries, now);
   return difference.empty() ? Status() : file_.append(difference);
+}
+
+/// To say again what every unit is would take longer than to find out.
+Status StateKeeper::go_on(const StateEntries& was, const engine::Effects& effects) {
+  StateEntries others = others_;
+  for (const Source& source : sources_) source(others);
+  for (const auto& [key, text] : was) {
+    const std::string_view rest(key);
+    if (rest.starts_with(kUnitPrefix)) {
+      const auto name = unit::UnitName::parse(rest.substr(kUnitPrefix.size()));
+      const auto unit = name ? core_.engine.find(*name) : std::nullopt;
+      if (unit && core_.engine.spec(*unit)->name == *name) {
+        units_.insert_or_assign(*unit, hash_of(text));
+      } else {
+        batch_.remove(key);
+      }
+    } else if (rest.starts_with(kProcess)) {
+      const ProcessId id(parse_number<std::uint64_t>(rest.substr(kProcess.size())).value_or(0));
+      const auto known = processes_.find(id);
+      if (known == processes_.end()) {
+        if (!others.contains(key)) batch_.remove(key);
+      } else if (known->second || has_spawn(text)) {
+        set_process(known->first, known->second);
+      }
+    } else if (const auto there = others.find(key); there == others.end()) {
+      batch_.remove(key);
+    } else if (there->second != text) {
+      batch_.set(key, there->second);
+    }
+  }
+  for (const auto& [key, text] : others) {
+    if (!was.contains(key)) batch_.set(key, text);
+  }
+  for (const auto& [id, spawn] : processes_) {
+    if (!was.contains(process_key(id))) set_process(id, spawn);
+  }
+  for (const UnitId unit : core_.engine.units()) {
+    if (!units_.contains(unit)) mark(unit);
+  }
+  for (const engine::Effect& effect : effects) {
+    if (!acts(effect)) continue;
+    std::visit(
+        [this]<typename T>(const T& what) {
+          if constexpr (requires { what.unit; }) mark(what.unit);
+        },
+        effect);
+  }
+  note_changed();
+  return file_.go_on(was, std::exchange(batch_, {}));
+}
+
+void StateKeeper::set_process(ProcessId id, SpawnId spawn) {
+  const process::ProcessHandle handle = core_.table.find(id);
+  if (!handle) return;
+  batch_.set(process_key(id),
+             format_process(describe(handle, handle->unit(), handle->role(), spawn)));
 }
 
 void StateKeeper::remove() {

@@ -47,10 +47,14 @@ class StateKeeper {
   /// A process that is known already is one of those that are kept, and its spawn is waited for if
   /// there is one; before begin().
   void expect_process(ProcessId process, SpawnId spawn);
-  /// Makes the file anew with everything, which nobody need tell of; from here on changes are kept.
-  /// Never in the last daemon's file: a child of its own that is still at its gate would take the
-  /// growing for its record.
-  void begin(const StateEntries& other);
+  /// The unit is not what it was when it was last written.
+  void mark(UnitId unit) { changed_.insert(unit); }
+  /// From here on changes are kept, in a new file that says everything, which `effects` need not be
+  /// told of. Where `was` is what take_over() had whole, that file is a copy of the last one and
+  /// what differs: it says what units are already, but for those that were marked and those with
+  /// which something is to be done. Never the last daemon's own: a child of it that is still at its
+  /// gate would take the growing for its record.
+  void begin(const StateEntries& other, const StateEntries& was, const engine::Effects& effects);
   /// In order: nothing is to be known after us.
   void remove();
 
@@ -104,6 +108,8 @@ class StateKeeper {
   Status write(exec::Gate* gate = nullptr);
   Status rewrite();
   Status make_anew();
+  Status go_on(const StateEntries& was, const engine::Effects& effects);
+  void set_process(ProcessId id, SpawnId spawn);
   [[nodiscard]] StateEntries everything();
 
   Core& core_;
@@ -122,7 +128,8 @@ class StateKeeper {
 
 /// Under which name the pidfd of a process is kept.
 std::string pidfd_name(ProcessId process);
-/// The text of an entry "process ID", and back.
+/// Key and text of an entry "process ID", and back.
+std::string process_key(ProcessId id);
 std::string format_process(const ProcessRecord& record);
 std::optional<ProcessRecord> parse_process(std::string_view key, std::string_view text);
 

@@ -149,10 +149,15 @@ Status write_control_file_at(int directory, const std::string& path, std::string
   return {};
 }
 
-Result<std::uint64_t> inode_of(int fd) {
+Result<FileIdentity> identity_of(int fd) {
   struct stat status {};
   PIDWARD_CHECK(checked_status(call(SYS_fstat, fd, &status), "Cannot stat a descriptor"));
-  return std::uint64_t{status.st_ino};
+  return FileIdentity{status.st_dev, status.st_ino};
+}
+
+Result<std::uint64_t> inode_of(int fd) {
+  PIDWARD_TRY(const FileIdentity identity, identity_of(fd));
+  return identity.inode;
 }
 
 Result<std::uint64_t> filesystem_magic_of(int fd) {

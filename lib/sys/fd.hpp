@@ -80,6 +80,12 @@ Result<std::string> read_file_at(int directory, const std::string& path,
 /// Writes `text` into an existing file with one write(2), as kernel interfaces ask for.
 Status write_control_file_at(int directory, const std::string& path, std::string_view text);
 
+/// Which file it is, wherever it is.
+struct FileIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+};
+Result<FileIdentity> identity_of(int fd);
 /// Inode number of an open file.
 Result<std::uint64_t> inode_of(int fd);
 /// File system magic of an open file (statfs(2)).

@@ -1,5 +1,6 @@
 // One manager goes without a word and the next one takes over: in one process, so that what is left
 // behind is exactly what is on disk and in the kernel.
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +15,7 @@
 #include "support/patience.hpp"
 #include "sys/live_child.hpp"
 #include "sys/peer.hpp"
+#include "sys/proc.hpp"
 
 namespace pidward::runtime {
 namespace {
@@ -82,6 +84,45 @@ TEST_F(OutliveTest, AServiceThatEndedMeanwhileIsTreatedAsItsRestartSays) {
   });
   run_until([&] { return status("b.service").active != ActiveState::active; });
   EXPECT_FALSE(status("b.service").service->main);
+}
+
+// The next manager knew, and said in a file of its own that there is no such process, before the
+// unit had heard that its process had come to be.
+TEST_F(OutliveTest, WhatEndedBeforeItsUnitHadHeardOfItIsNotStartedAgainByTheThird) {
+  const std::string starts = directory_.path("starts");
+  service("a.service", "ExecStart=/bin/sh -c 'echo >>" + starts + "; exec sleep 1000'\n");
+  start_manager();
+  start("a.service");
+  wait_for("a.service", ActiveState::active);
+  run_until([&] { return std::filesystem::exists(starts); });
+  const ProcessInfo process = manager_->list_processes(std::nullopt).at(0);
+  const auto main = sys::Pidfd::open(static_cast<pid_t>(process.pid));
+  ASSERT_TRUE(main);
+  lose_manager();
+  ASSERT_TRUE(main->send_signal(SIGKILL));
+  pollfd wait{main->get(), POLLIN, 0};
+  ASSERT_EQ(::poll(&wait, 1, test::patience_ms()), 1);
+  ASSERT_TRUE(main->reap());
+  // As it was when the process had just been written down.
+  const std::string journal = *sys::read_file(state_file());
+  const std::size_t record = journal.find("\nspawn=");
+  ASSERT_NE(record, std::string::npos);
+  const std::size_t behind = std::min(journal.find("batch ", record), journal.size());
+  std::filesystem::resize_file(state_file(), behind);
+  start_manager();
+  lose_manager();
+  take_over();
+  run_until([&] { return !status("a.service").job; });
+  EXPECT_NE(status("a.service").active, ActiveState::active);
+  EXPECT_FALSE(status("a.service").service->main);
+  EXPECT_EQ(*sys::read_file(starts), "\n");
+  // And is forgotten then.
+  run_until([&] {
+    const auto state = read_state(state_file(), *sys::boot_id());
+    return state && std::ranges::none_of(state->entries, [](const auto& entry) {
+             return entry.first.starts_with("process ");
+           });
+  });
 }
 
 TEST_F(OutliveTest, AStopThatHadBegunIsBroughtToItsEnd) {
