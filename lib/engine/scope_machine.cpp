@@ -22,18 +22,28 @@ enum class ScopeState : std::uint8_t {
   abandoned
 };
 
+/// RuntimeMaxSec= and its random part.
+Duration longest_runtime(MachineContext& context) {
+  const auto& settings = context.settings();
+  if (!settings.is_set(Directive::RuntimeMaxSec)) return kInfinity;
+  const Duration limit = settings.span(Directive::RuntimeMaxSec);
+  const Duration extra = settings.span(Directive::RuntimeRandomizedExtraSec);
+  if (extra <= Duration::zero() || extra == kInfinity) return limit;
+  const auto range = static_cast<std::uint64_t>(extra.count()) + 1;
+  return saturating_add(limit, Duration(static_cast<Duration::rep>(context.random() % range)));
+}
+
 class ScopeMachine final : public Machine {
  public:
   [[nodiscard]] ActiveState active() const override;
   [[nodiscard]] std::string_view sub() const override;
   [[nodiscard]] bool needs_preparation() const override { return true; }
   StartOutcome start(MachineContext& context, std::uint32_t) override {
-    result_ok_ = true;
+    status_.result = ServiceResult::success;
     enter(context, ScopeState::running);
     context.emit(WatchEmpty{context.id()});
     watch_controller(context, true);
-    const Duration limit = context.settings().span(Directive::RuntimeMaxSec);
-    if (context.settings().is_set(Directive::RuntimeMaxSec) && limit != kInfinity) {
+    if (const Duration limit = longest_runtime(context); limit != kInfinity) {
       context.arm(TimerKind::runtime_max, saturating_add(context.now().mono, limit));
     }
     return {};
@@ -41,9 +51,11 @@ class ScopeMachine final : public Machine {
   void stop(MachineContext& context) override { wind_down(context); }
   void handle(MachineContext& context, const Event& event) override;
   void preparation_failed(MachineContext& context, const Error&) override {
+    status_.result = ServiceResult::resources;
     enter(context, ScopeState::failed);
   }
   void reset_failed(MachineContext& context) override {
+    status_.result = ServiceResult::success;
     if (state_ == ScopeState::failed) enter(context, ScopeState::dead);
   }
   Status kill(MachineContext& context, KillWhom whom, int signal) override {
@@ -85,7 +97,7 @@ class ScopeMachine final : public Machine {
   template <typename Archive, typename Self>
   static void each_field(Archive& archive, Self& self) {
     archive.choice("state", self.state_, ScopeState::abandoned);
-    archive.flag("result_ok", self.result_ok_, true);
+    archive.choice("result", self.status_.result, ServiceResult::exec_condition);
     archive.text("controller", self.status_.controller);
   }
   [[nodiscard]] bool is_up() const {
@@ -96,7 +108,12 @@ class ScopeMachine final : public Machine {
     state_ = to;
     context.changed(from, active());
   }
+  /// The first thing that went wrong is what is told.
+  void went_wrong(ServiceResult result) {
+    if (status_.result == ServiceResult::success) status_.result = result;
+  }
   void wind_down(MachineContext& context);
+  void out_of_memory(MachineContext& context);
   void arm_stop(MachineContext& context);
   void signal(MachineContext& context, ScopeState to,
               Directive first_signal = Directive::KillSignal);
@@ -110,7 +127,6 @@ class ScopeMachine final : public Machine {
   void forget_controller(MachineContext& context);
   void controller_changed(MachineContext& context, bool owned);
   ScopeState state_ = ScopeState::dead;
-  bool result_ok_ = true;
   bool asked_ = false;  ///< the controller, by this process
   ScopeStatus status_;
 };
@@ -220,7 +236,21 @@ void ScopeMachine::end(MachineContext& context) {
   context.disarm(TimerKind::runtime_max);
   context.emit(CleanUp{context.id(), false});
   forget_controller(context);
-  enter(context, result_ok_ ? ScopeState::dead : ScopeState::failed);
+  const bool good = status_.result == ServiceResult::success;
+  enter(context, good ? ScopeState::dead : ScopeState::failed);
+}
+
+/// OOMPolicy= (systemd.scope(5)). `kill` is the kernel's work, which has ended all of it.
+void ScopeMachine::out_of_memory(MachineContext& context) {
+  const auto policy = context.settings().choice<unit::OomPolicy>(Directive::OOMPolicy);
+  if (policy == unit::OomPolicy::go_on || state_ == ScopeState::abandoned) return;
+  went_wrong(ServiceResult::oom_kill);
+  if (state_ == ScopeState::stop_sigkill) return context.touch();
+  context.log(LogLevel::error, "scope-out-of-memory",
+              "The kernel killed a process of the scope for lack of memory; stopping it, as "
+              "OOMPolicy= says");
+  signal(context,
+         state_ == ScopeState::running ? ScopeState::stop_sigterm : ScopeState::stop_sigkill);
 }
 
 void ScopeMachine::handle(MachineContext& context, const Event& event) {
@@ -228,19 +258,20 @@ void ScopeMachine::handle(MachineContext& context, const Event& event) {
   if (is_inactive_or_failed(now)) return;
   if (std::holds_alternative<UnitEmpty>(event)) return end(context);
   if (std::holds_alternative<HoldersGone>(event)) return let_go(context);
+  if (std::holds_alternative<OutOfMemory>(event)) return out_of_memory(context);
   if (const auto* const name = std::get_if<BusNameChanged>(&event)) {
     return controller_changed(context, name->owned);
   }
   const auto* const timer = std::get_if<TimerFired>(&event);
   if (timer == nullptr) return;
   if (is_up() && timer->kind == TimerKind::runtime_max) {
-    result_ok_ = false;
+    went_wrong(ServiceResult::timeout);
     context.log(LogLevel::warning, "scope-timeout", "The scope ran longer than RuntimeMaxSec=");
     return wind_down(context);
   }
   if (timer->kind != TimerKind::operation) return;
   if (state_ == ScopeState::stop_sigterm) {
-    result_ok_ = false;
+    went_wrong(ServiceResult::timeout);
     context.log(LogLevel::warning, "scope-timeout", "The scope did not end in time: SIGKILL");
     return signal(context, ScopeState::stop_sigkill);
   }

@@ -176,6 +176,7 @@ struct PathStatus {
 };
 
 struct ScopeStatus {
+  ServiceResult result = ServiceResult::success;  ///< or timeout, resources, oom_kill
   std::string controller;  ///< the bus name of whoever is to end the scope; empty: signals do
 };
 

@@ -68,7 +68,7 @@ class Spawner {
  public:
   /// With this many descriptors of ours a child is handed those that it needs, and gets no copy of
   /// all of them.
-  static constexpr int kMany = 512;
+  static constexpr int kMany = 64;
   explicit Spawner(int many = kMany);
   ~Spawner();
   Spawner(const Spawner&) = delete;

@@ -315,6 +315,7 @@ void CgroupTree::group_changed(int watch) {
   if (watch == group.memory_watch) return look_for_out_of_memory(unit);
   group.known_empty = false;
   if (is_populated(unit)) return;
+  look_for_out_of_memory(unit);  // why it is empty, before that it is
   if (group.leaving && try_remove(unit, group)) return;
   if (on_empty_) on_empty_(unit);
 }

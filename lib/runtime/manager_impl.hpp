@@ -95,6 +95,7 @@ struct Manager::Impl final : EventSink {
   // manager_transient.cpp
   void collect_now();
   void make_transient(TransientRequest request, std::function<void(Result<UnitId>)> then);
+  void equip_made(TransientUnit& wanted);
   Result<UnitId> add_made(TransientRequest& wanted, const UnitSource::Specs& specs);
 
   // recovery.cpp: what an earlier daemon left

@@ -46,13 +46,27 @@ void Manager::Impl::collect_now() {
   });
 }
 
+/// What its text cannot say.
+void Manager::Impl::equip_made(TransientUnit& wanted) {
+  const std::string& name = wanted.text.name;
+  const auto unit = engine.find(*unit::UnitName::parse(name));
+  if (!unit) return;
+  transient.expect(*unit, name, std::move(wanted.processes));
+  transient.set_streams(*unit, name, std::move(wanted.streams));
+  if (wanted.controller.empty()) return;
+  with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
+    the_engine.set_controller(*unit, std::move(wanted.controller), now(), effects);
+    return 0;
+  });
+}
+
 Result<UnitId> Manager::Impl::add_made(TransientRequest& wanted, const UnitSource::Specs& specs) {
-  const auto name = unit::UnitName::parse(wanted.unit.name);
+  const auto name = unit::UnitName::parse(wanted.unit.text.name);
   // Somebody may have asked for the name meanwhile, and so had our own file loaded.
   const auto found = engine.find(*name);
   const bool is_ours = found && engine.spec(*found)->transient && !engine.status(*found).job &&
                        engine.status(*found).active == engine::ActiveState::inactive;
-  if (!is_ours && !is_free(engine, *name)) return already_exists(wanted.unit.name);
+  if (!is_ours && !is_free(engine, *name)) return already_exists(wanted.unit.text.name);
   with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
     add_units(specs, effects);
     // A slice that was there by name alone is not replaced by being added.
@@ -65,22 +79,16 @@ Result<UnitId> Manager::Impl::add_made(TransientRequest& wanted, const UnitSourc
     return 0;
   });
   const auto unit = engine.find(*name);
-  if (!unit) return already_exists(wanted.unit.name);
-  transient.expect(*unit, wanted.unit.name, std::move(wanted.processes));
-  transient.set_streams(*unit, wanted.unit.name, std::move(wanted.streams));
-  if (!wanted.controller.empty()) {
-    with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
-      the_engine.set_controller(*unit, std::move(wanted.controller), now(), effects);
-      return 0;
-    });
-  }
+  if (!unit) return already_exists(wanted.unit.text.name);
+  equip_made(wanted.unit);
+  for (TransientUnit& each : wanted.auxiliary) equip_made(each);
   return *unit;
 }
 
 void Manager::Impl::make_transient(TransientRequest request,
                                    std::function<void(Result<UnitId>)> then) {
-  std::vector<UnitText> units{request.unit};
-  units.insert(units.end(), request.auxiliary.begin(), request.auxiliary.end());
+  std::vector<UnitText> units{request.unit.text};
+  for (const TransientUnit& each : request.auxiliary) units.push_back(each.text);
   const auto refuse = [this, &then](Error why) {
     boost::asio::post(io, [then = std::move(then), why = std::move(why)] { then(why); });
   };
@@ -96,7 +104,7 @@ void Manager::Impl::make_transient(TransientRequest request,
     if (!is_free(engine, *unit::UnitName::parse(each.name)))
       return refuse(already_exists(each.name));
   }
-  if (!transient.begin(request)) return refuse(already_exists(request.unit.name));
+  if (!transient.begin(request)) return refuse(already_exists(request.unit.text.name));
   auto wanted = std::make_shared<TransientRequest>(std::move(request));
   source.make_transient(std::move(units),
                         [this, wanted, then = std::move(then)](Result<UnitSource::Specs> specs) {
@@ -110,7 +118,7 @@ void Manager::start_transient(TransientRequest request, Reply<engine::RequestOut
   Impl& impl = *impl_;
   engine::JobRequest job{*unit::UnitName::parse("unknown.target")};
   job.mode = request.mode;
-  if (const auto name = unit::UnitName::parse(request.unit.name)) job.unit = *name;
+  if (const auto name = unit::UnitName::parse(request.unit.text.name)) job.unit = *name;
   impl.make_transient(std::move(request),
                       [&impl, job, reply = std::move(reply)](const Result<UnitId>& made) {
                         if (!made) return reply(made.error());
@@ -120,7 +128,7 @@ void Manager::start_transient(TransientRequest request, Reply<engine::RequestOut
 
 void Manager::hold_transient(TransientRequest request, LeaseTaker taker, Reply<UnitLease> reply) {
   Impl& impl = *impl_;
-  LeaseRequest lease{request.unit.name, request.mode, taker};
+  LeaseRequest lease{request.unit.text.name, request.mode, taker};
   impl.make_transient(std::move(request),
                       [this, &impl, lease, reply = std::move(reply)](const Result<UnitId>& made) {
                         if (!made) return reply(made.error());

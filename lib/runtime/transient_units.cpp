@@ -9,8 +9,8 @@
 namespace pidward::runtime {
 
 bool TransientUnits::begin(const TransientRequest& request) {
-  std::vector<std::string> names{request.unit.name};
-  for (const UnitText& each : request.auxiliary) names.push_back(each.name);
+  std::vector<std::string> names{request.unit.text.name};
+  for (const TransientUnit& each : request.auxiliary) names.push_back(each.text.name);
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (under_way_.insert(names[i]).second) continue;
     for (std::size_t k = 0; k < i; ++k) under_way_.erase(names[k]);
@@ -20,8 +20,8 @@ bool TransientUnits::begin(const TransientRequest& request) {
 }
 
 void TransientUnits::end(const TransientRequest& request) {
-  under_way_.erase(request.unit.name);
-  for (const UnitText& each : request.auxiliary) under_way_.erase(each.name);
+  under_way_.erase(request.unit.text.name);
+  for (const TransientUnit& each : request.auxiliary) under_way_.erase(each.text.name);
 }
 
 void TransientUnits::note(const unit::UnitSpec& spec) {

@@ -27,13 +27,18 @@ struct UnitText {
 /// Standard input, output and error that the caller opened; none where Standard…= decides.
 using UnitStreams = std::array<sys::Fd, 3>;
 
-struct TransientRequest {
-  UnitText unit;
-  std::vector<UnitText> auxiliary;  ///< made beside it and not started: a timer's service
-  unit::JobMode mode = unit::JobMode::fail;
+/// A unit to be made, and what no text can say of it.
+struct TransientUnit {
+  UnitText text;
   std::vector<sys::Pidfd> processes;  ///< a scope's
   std::string controller;             ///< a scope's: a bus name, or empty
-  UnitStreams streams;
+  UnitStreams streams;                ///< a service's
+};
+
+struct TransientRequest {
+  TransientUnit unit;
+  std::vector<TransientUnit> auxiliary;  ///< made beside it and not started: a timer's service
+  unit::JobMode mode = unit::JobMode::fail;
 };
 
 /// One drop-in that set-property writes: "50-MemoryMax.conf" and its text.

@@ -346,6 +346,30 @@ TEST_F(TransientUnits, AScopeTakesInProcesses) {
   EXPECT_EQ(second->wait()->code, SIGTERM);
 }
 
+TEST_F(TransientUnits, AScopeMadeBesideAnotherUnitTakesInItsProcesses) {
+  start();
+  Client client = this->client();
+  auto program = Program::start({.arguments = {"/bin/sleep", "infinity"}});
+  ASSERT_TRUE(program);
+  const auto number = static_cast<std::uint32_t>(*program->pidfd().pid());
+  const Wish service = Wish().list("Wants", {"beside.scope"}).command("ExecStart", {"/bin/true"});
+  EXPECT_EQ(run_job(client, "StartTransientUnit",
+                    request("first.service", service, "beside.scope",
+                            Wish().pidfd(program->pidfd().get()))),
+            "done");
+  Client other = this->client();
+  EXPECT_EQ(run_job(other, "StartUnit", "beside.scope"), "done");
+  EXPECT_EQ(ask(client, "GetUnitByPID", [&](Writer& out) { out.u(number); }).text,
+            bus::unit_path("beside.scope"));
+  EXPECT_EQ(run_job(other, "StopUnit", "beside.scope"), "done");
+  EXPECT_EQ(program->wait()->code, SIGTERM);
+  // And is refused like any other where it has none.
+  const auto refused = client.manager("StartTransientUnit",
+                                      request("second.service", service, "empty.scope", Wish()));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("PIDs"), std::string::npos);
+}
+
 TEST_F(TransientUnits, AScopeIsNotMadeOfTheDaemonOrOfNothing) {
   start();
   Client client = this->client();

@@ -119,7 +119,10 @@ TEST_P(IdentityTest, SecureBitsAndNoNewPrivilegesAreSet) {
 /// A child that has become nobody and still stands in our memory, held before its exec by a pipe.
 class HalfWayChild {
  public:
-  HalfWayChild() : gate_(std::move(*sys::make_pipe())) {
+  explicit HalfWayChild(int many)
+      : spawner_(many),
+        gate_(std::move(*sys::make_pipe())),
+        release_(std::move(*sys::make_pipe())) {
     PlanBuilder builder;
     const gid_t* groups = builder.keep_blob(&kNobody, 1);
     builder.call(ExitCode::group, "groups", SYS_setgroups, 1, groups);
@@ -127,10 +130,10 @@ class HalfWayChild {
     builder.call(ExitCode::user, "uid", SYS_setresuid, kNobody, kNobody, kNobody);
     const char go = 0;
     auto* byte = builder.keep_blob(&go, 1);
-    const int ready = builder.keep_fd(std::move(*gate_.write_end.duplicate()));
-    builder.call(ExitCode::fds, "say ready", SYS_write, ready, byte, 1);
-    release_ = std::move(*sys::make_pipe());
-    builder.call(ExitCode::fds, "wait", SYS_read, release_.read_end.get(), byte, 1);
+    copy_onto(builder, gate_.write_end, STDOUT_FILENO);
+    copy_onto(builder, release_.read_end, STDIN_FILENO);
+    builder.call(ExitCode::fds, "say ready", SYS_write, STDOUT_FILENO, byte, 1);
+    builder.call(ExitCode::fds, "wait", SYS_read, STDIN_FILENO, byte, 1);
     builder.state().program = "half-way";
     child_.emplace(std::move(*spawner_.spawn(std::move(builder).finish())));
     char seen = 1;
@@ -148,6 +151,15 @@ class HalfWayChild {
   [[nodiscard]] int pid() const { return child_->pid(); }
 
  private:
+  /// A number of the child's own: that of ours means nothing to one that was handed what it needs.
+  static void copy_onto(PlanBuilder& builder, const sys::Fd& ours, int number) {
+    const long index = builder.use(builder.keep_fd(std::move(*ours.duplicate())));
+    builder.add({.kind = StepKind::copy_onto,
+                 .exit_code = ExitCode::fds,
+                 .args = {index, number},
+                 .label = "copy"});
+  }
+
   Spawner spawner_;
   sys::Pipe gate_;
   sys::Pipe release_;
@@ -172,7 +184,7 @@ int errno_as_nobody(Attempt attempt) {
 
 TEST_P(IdentityTest, TheNewUserCannotReachTheDaemonThroughItsHalfWayChild) {
   static const char kSecret[] = "only the daemon knows";
-  const HalfWayChild child;
+  const HalfWayChild child(GetParam());
   const int pid = child.pid();
   EXPECT_EQ(errno_as_nobody([&] { return ::ptrace(PTRACE_ATTACH, pid, nullptr, nullptr) == 0; }),
             EPERM);

@@ -73,8 +73,31 @@ Result<std::vector<sys::Pidfd>> open_processes(const CallPtr& call, PropertySet&
 
 struct Made {
   runtime::TransientRequest request;
-  bool add_reference = false;
+  std::vector<unit::UnitName> referenced;  ///< by the caller, from now on
 };
+
+/// The properties of one unit, its name having been read.
+Result<runtime::TransientUnit> read_unit(const CallPtr& call, const unit::UnitName& name,
+                                         PropertySet& properties) {
+  PIDWARD_CHECK(properties.read(call->in()));
+  runtime::TransientUnit made;
+  PIDWARD_TRY(std::string text, properties.unit_text());
+  made.text = {name.str(), std::move(text)};
+  if (properties.controller()) {
+    // A private connection has no name, and nobody can be found by one there.
+    if (!call->connection().is_broker()) {
+      return Error(Errc::not_supported, "Controller is only supported on the message bus.");
+    }
+    made.controller = *properties.controller();
+  }
+  made.streams = std::move(properties.streams());
+  PIDWARD_TRY(made.processes, open_processes(call, properties));
+  if (name.type() == unit::UnitType::scope && made.processes.empty()) {
+    return Error(Errc::invalid_argument,
+                 "A scope is made of processes: PIDs or PIDFDs is missing.");
+  }
+  return made;
+}
 
 Result<Made> read_request(const CallPtr& call) {
   Reader& in = call->in();
@@ -85,30 +108,15 @@ Result<Made> read_request(const CallPtr& call) {
   if (!mode) return Error(Errc::invalid_argument, fmt::format("Job mode {} invalid", mode_text));
   made.request.mode = *mode;
   PropertySet properties(name.type(), false);
-  PIDWARD_CHECK(properties.read(in));
-  PIDWARD_TRY(std::string text, properties.unit_text());
-  made.request.unit = {name.str(), std::move(text)};
-  made.add_reference = properties.add_reference();
-  if (properties.controller()) {
-    // A private connection has no name, and nobody can be found by one there.
-    if (!call->connection().is_broker()) {
-      return Error(Errc::not_supported, "Controller is only supported on the message bus.");
-    }
-    made.request.controller = *properties.controller();
-  }
-  made.request.streams = std::move(properties.streams());
-  PIDWARD_TRY(made.request.processes, open_processes(call, properties));
-  if (name.type() == unit::UnitType::scope && made.request.processes.empty()) {
-    return Error(Errc::invalid_argument,
-                 "A scope is made of processes: PIDs or PIDFDs is missing.");
-  }
+  PIDWARD_TRY(made.request.unit, read_unit(call, name, properties));
+  if (properties.add_reference()) made.referenced.push_back(name);
   in.enter('a', "(sa(sv))");
   while (in.more() && in.enter('r', "sa(sv)")) {
     PIDWARD_TRY(const unit::UnitName other, read_name(in));
     PropertySet auxiliary(other.type(), false);
-    PIDWARD_CHECK(auxiliary.read(in));
-    PIDWARD_TRY(std::string lines, auxiliary.unit_text());
-    made.request.auxiliary.push_back({other.str(), std::move(lines)});
+    PIDWARD_TRY(runtime::TransientUnit beside, read_unit(call, other, auxiliary));
+    made.request.auxiliary.push_back(std::move(beside));
+    if (auxiliary.add_reference()) made.referenced.push_back(other);
     in.exit();
   }
   in.exit();
@@ -119,16 +127,17 @@ Result<Made> read_request(const CallPtr& call) {
 void start_transient(const CallPtr& call) {
   auto made = read_request(call);
   if (!made) return call->fail(made.error());
-  const unit::UnitName name = *unit::UnitName::parse(made->request.unit.name);
   begin_request(call);
   call->services().manager.start_transient(
       std::move(made->request),
-      [call, name, refers = made->add_reference](const Result<engine::RequestOutcome>& outcome) {
+      [call, referenced = made->referenced](const Result<engine::RequestOutcome>& outcome) {
         end_request(call, outcome);
         if (!outcome) return call->fail(outcome.error());
         Services& services = call->services();
-        const auto unit = services.manager.engine().find(name);
-        if (refers && unit) services.clients.add_reference(call->client(), *unit);
+        for (const unit::UnitName& name : referenced) {
+          const auto unit = services.manager.engine().find(name);
+          if (unit) services.clients.add_reference(call->client(), *unit);
+        }
         call->reply([&](Writer& out) { out.o(job_path(outcome->job)); });
       });
 }

@@ -283,6 +283,10 @@ constexpr Property kScope[] = {
      [](Writer& out, const Subject& s, RowPtr) {
        out.s(s.unit->scope == nullptr ? std::string() : s.unit->scope->controller);
      }},
+    {"Result", "s", kEmits,
+     [](Writer& out, const Subject& s, RowPtr) {
+       out.s(s.unit->scope == nullptr ? "success" : engine::to_string(s.unit->scope->result));
+     }},
 };
 
 void unknown_number(Writer& out, const Subject& /*subject*/, RowPtr /*row*/) {

@@ -5,6 +5,8 @@ namespace pidward::engine::testing {
 namespace {
 
 constexpr const char* kController = ":1.7";
+constexpr Duration kLongest = std::chrono::seconds(60);
+constexpr Duration kRandom = std::chrono::seconds(7);
 
 /// An engine with one scope, whose processes end when a test says so.
 class ScopeTest : public ::testing::Test {
@@ -13,6 +15,11 @@ class ScopeTest : public ::testing::Test {
     now_.mono = MonoTime(std::chrono::seconds(1000));
     engine_.add(specs_, now_, effects_);
     scope_ = *engine_.find(named("s.scope"));
+  }
+  static EngineConfig config() {
+    EngineConfig result;
+    result.random = [] { return static_cast<std::uint64_t>(kRandom.count()); };
+    return result;
   }
   void control() { engine_.set_controller(scope_, kController, now_, effects_); }
   void start() {
@@ -45,6 +52,16 @@ class ScopeTest : public ::testing::Test {
     return sent;
   }
   std::string sub() { return std::string(engine_.status(scope_).sub); }
+  ServiceResult result() { return engine_.status(scope_).scope->result; }
+  void set(Directive directive, unit::Value value) {
+    engine_.replace_settings(SpecBuilder("s.scope")
+                                 .set(Directive::RuntimeMaxSec, kLongest)
+                                 .set(directive, std::move(value)),
+                             now_, effects_);
+  }
+  void set_oom_policy(unit::OomPolicy policy) {
+    set(Directive::OOMPolicy, static_cast<std::int64_t>(policy));
+  }
   std::string controller() { return engine_.status(scope_).scope->controller; }
   /// Another engine goes on from the record.
   void hand_over() {
@@ -58,8 +75,8 @@ class ScopeTest : public ::testing::Test {
   }
 
   std::vector<unit::UnitSpecPtr> specs_{
-      SpecBuilder("s.scope").set(Directive::RuntimeMaxSec, Duration(std::chrono::seconds(60)))};
-  Engine engine_{EngineConfig{}};
+      SpecBuilder("s.scope").set(Directive::RuntimeMaxSec, kLongest)};
+  Engine engine_{config()};
   std::unique_ptr<Engine> next_;
   Now now_;
   Effects effects_;
@@ -75,6 +92,7 @@ TEST_F(ScopeTest, IsEndedBySignalsWhereNobodyLooksAfterIt) {
   EXPECT_EQ(signals(), (std::vector<int>{15, 9}));
   handle(UnitEmpty{scope_});
   EXPECT_EQ(sub(), "failed");
+  EXPECT_EQ(result(), ServiceResult::timeout);
 }
 
 TEST_F(ScopeTest, AsksItsControllerToEndItAndSendsNoSignal) {
@@ -167,6 +185,52 @@ TEST_F(ScopeTest, TheNextEngineKnowsTheControllerAndAsksItOnceItIsFound) {
   // That it is still there is no news.
   next_->handle(BusNameChanged{scope, true, {}}, now_, effects_);
   EXPECT_EQ(all<RequestStop>().size(), 1U);
+}
+
+TEST_F(ScopeTest, IsStoppedWhenTheKernelKillsOneOfItsProcessesForLackOfMemory) {
+  set_oom_policy(unit::OomPolicy::stop);
+  start();
+  handle(OutOfMemory{scope_});
+  EXPECT_EQ(signals(), std::vector<int>{15});
+  EXPECT_EQ(sub(), "stop-sigterm");
+  // Once more, and there is no more patience.
+  handle(OutOfMemory{scope_});
+  EXPECT_EQ(signals(), (std::vector<int>{15, 9}));
+  handle(UnitEmpty{scope_});
+  EXPECT_EQ(sub(), "failed");
+  EXPECT_EQ(result(), ServiceResult::oom_kill);
+  ASSERT_TRUE(engine_.reset_failed(scope_, now_, effects_));
+  EXPECT_EQ(result(), ServiceResult::success);
+}
+
+TEST_F(ScopeTest, GoesOnWithoutWhatTheKernelKilledIfItIsTo) {
+  set_oom_policy(unit::OomPolicy::go_on);
+  start();
+  handle(OutOfMemory{scope_});
+  EXPECT_TRUE(signals().empty());
+  EXPECT_EQ(sub(), "running");
+  handle(UnitEmpty{scope_});
+  EXPECT_EQ(sub(), "dead");
+  EXPECT_EQ(result(), ServiceResult::success);
+}
+
+TEST_F(ScopeTest, WhyItFailedOutlivesTheEngine) {
+  start();
+  handle(OutOfMemory{scope_});
+  hand_over();
+  const UnitId scope = *next_->find(named("s.scope"));
+  next_->handle(UnitEmpty{scope}, now_, effects_);
+  EXPECT_EQ(next_->status(scope).sub, "failed");
+  EXPECT_EQ(next_->status(scope).scope->result, ServiceResult::oom_kill);
+}
+
+TEST_F(ScopeTest, ARandomTimeIsAddedToTheLongestItMayRun) {
+  set(Directive::RuntimeRandomizedExtraSec, kRandom + kRandom);
+  ASSERT_TRUE(engine_.request({named("s.scope")}, now_, effects_));
+  handle(StartPrepared{scope_});
+  ASSERT_EQ(all<ArmTimer>().size(), 1U);
+  EXPECT_EQ(all<ArmTimer>()[0].kind, TimerKind::runtime_max);
+  EXPECT_EQ(all<ArmTimer>()[0].at, now_.mono + kLongest + kRandom);
 }
 
 }  // namespace
