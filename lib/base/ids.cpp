@@ -13,7 +13,11 @@ bool InvocationId::is_null() const {
 std::string InvocationId::to_string() const {
   std::string text;
   text.reserve(bytes.size() * 2);
-  for (const std::uint8_t byte : bytes) text += fmt::format("{:02x}", byte);
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  for (const std::uint8_t byte : bytes) {
+    text += kDigits[byte >> 4U];
+    text += kDigits[byte & 0xfU];
+  }
   return text;
 }
 

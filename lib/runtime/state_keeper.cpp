@@ -19,7 +19,7 @@ constexpr std::string_view kProcess = "process ";
 constexpr std::uint64_t kSlack = 256U << 10U;  ///< a journal up to this size is left as it is
 
 std::string unit_key(std::string_view name) {
-  return fmt::format("{}{}", kUnitPrefix, name);
+  return std::string(kUnitPrefix).append(name);
 }
 
 /// Whether what is written of a process may say which spawn it came of.

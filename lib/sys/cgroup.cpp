@@ -25,7 +25,9 @@ bool is_gone(const Error& error) {
 }
 
 std::string joined(const std::string& path, std::string_view name) {
-  return path == "/" ? fmt::format("/{}", name) : fmt::format("{}/{}", path, name);
+  std::string whole = path == "/" ? std::string() : path;
+  whole.append(1, '/').append(name);
+  return whole;
 }
 
 Status check_component(const std::string& name) {
