@@ -21,7 +21,7 @@ packages_of() {
   case "$1" in
     build) echo "g++ cmake ninja-build pkg-config ccache libsystemd-dev libboost1.81-dev libyaml-cpp-dev libfmt-dev libcli11-dev nlohmann-json3-dev" ;;
     demo) echo "busybox perl-base curl" ;;
-    test) echo "libgtest-dev libgmock-dev libbenchmark-dev strace dbus dbus-daemon procps binutils curl" ;;
+    test) echo "libgtest-dev libgmock-dev libbenchmark-dev strace dbus dbus-daemon procps binutils curl dpkg-dev file" ;;
     lint) echo "clang-format clang-tidy" ;;
     services) echo "redis-server nginx-light memcached cron openssh-server openssh-client postgresql-15 apache2 dbus rsyslog systemd netcat-openbsd" ;;
     vm) echo "qemu-system-x86 busybox linux-source-6.1 gcc make flex bison bc xz-utils patch perl cpio libelf-dev libssl-dev" ;;
