@@ -212,6 +212,7 @@ Status Manager::Impl::open() {
   if (keeper.is_there_any()) units.specs = std::make_unique<UnitStream>(source);
   const StateEntries left =
       keeper.take_over(whole, [&](const auto& keys) { read_left_units(keys, units); });
+  if (units.specs && goes_on(whole)) units.specs->then([&] { keeper.prepare(left); });
   const auto handover = left.find(kHandoverKey);
   kept.open(handover == left.end() ? std::string_view() : handover->second);
   PIDWARD_CHECK(sys::become_subreaper());

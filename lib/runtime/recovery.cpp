@@ -99,6 +99,11 @@ void Manager::Impl::find_left_records(const StateEntries& entries, LeftUnits& le
   if (left.records.empty()) left.specs.reset();
 }
 
+/// Whether what is on record stays true. Where ids of processes are our own, all have others now.
+bool Manager::Impl::goes_on(bool whole) const {
+  return whole && features.has(sys::Feature::pidfs);
+}
+
 /// Before the loop runs and anybody can ask for anything.
 Status Manager::Impl::recover(const StateEntries& entries, bool whole, LeftUnits units) {
   std::vector<LeftProcess> left = open_kept_processes(entries);
@@ -114,9 +119,8 @@ Status Manager::Impl::recover(const StateEntries& entries, bool whole, LeftUnits
   }
   const std::vector<UnitId> leased = leases.recover(entries, kept);
   const auto unbound = bindings.recover(entries);
-  // Where ids of processes are our own, every record has others now.
-  const bool goes_on = whole && features.has(sys::Feature::pidfs);
-  restore_units(records, new_ids(renamed), goes_on ? entries : StateEntries());
+  units.specs.reset();
+  restore_units(records, new_ids(renamed), goes_on(whole) ? entries : StateEntries());
   lost_mains.clear();
   for (const UnitId unit : leased) update_reference(unit);
   leases.end_lost();

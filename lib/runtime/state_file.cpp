@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdio>
-#include <unordered_map>
 
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -17,6 +17,7 @@ namespace {
 constexpr std::string_view kMagic = "pidward-state";
 constexpr std::string_view kVersion = "1";
 constexpr std::size_t kLargest = 256U << 20U;
+constexpr std::size_t kAround = 8;           ///< what an entry usually takes besides its texts
 constexpr std::uint64_t kHeld = 64U << 10U;  ///< room held beyond the end, at least
 
 constexpr std::size_t kSlices = 8;
@@ -62,7 +63,7 @@ std::optional<std::string_view> take_block(std::string_view& text, std::size_t l
 }
 
 /// What is said last of each key; all of it is in the text of the file.
-using LastSaid = std::unordered_map<std::string_view, std::string_view>;
+using LastSaid = std::map<std::string_view, std::string_view>;
 
 /// The entries of one batch whose checksum was right: a payload that cannot be read was written so.
 bool apply(std::string_view payload, LastSaid& entries) {
@@ -77,7 +78,8 @@ bool apply(std::string_view payload, LastSaid& entries) {
     const auto size = parse_number<std::size_t>(*length);
     const auto text = size ? take_block(payload, *size) : std::nullopt;
     if (!text) return false;
-    entries.insert_or_assign(*key, *text);
+    // A file begins with all there was, in order.
+    entries.insert_or_assign(entries.end(), *key, *text);
   }
   return true;
 }
@@ -99,20 +101,6 @@ std::optional<std::string_view> take_batch(std::string_view& text) {
 
 std::string header(std::string_view boot_id) {
   return fmt::format("{} {} {}\n", kMagic, kVersion, boot_id);
-}
-
-/// Within the kernel. How much it was.
-Result<std::uint64_t> copy_all(const std::string& path, int to) {
-  constexpr std::size_t kAtOnce = 1U << 30U;
-  PIDWARD_TRY(const sys::Fd from, sys::open_path(path, O_RDONLY | O_NOFOLLOW));
-  std::uint64_t copied = 0;
-  while (true) {
-    const ssize_t some = ::copy_file_range(from.get(), nullptr, to, nullptr, kAtOnce, 0);
-    if (some < 0 && errno == EINTR) continue;
-    if (some < 0) return Error::from_errno(errno, fmt::format("Cannot copy {}", path));
-    if (some == 0) return copied;
-    copied += static_cast<std::uint64_t>(some);
-  }
 }
 
 std::uint64_t size_of(const StateEntries& entries) {
@@ -143,9 +131,11 @@ std::uint32_t crc32(std::string_view bytes) {
 }
 
 void StateBatch::set(std::string_view key, std::string_view text) {
-  payload_ += fmt::format("{}\t{}\n", key, text.size());
-  payload_ += text;
-  payload_ += '\n';
+  constexpr std::size_t kLongest = 24;
+  std::array<char, kLongest> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), text.size()).ptr;
+  payload_.append(key).append(1, '\t').append(digits.data(), end).append(1, '\n');
+  payload_.append(text).append(1, '\n');
 }
 
 void StateBatch::remove(std::string_view key) {
@@ -162,11 +152,12 @@ void StateBatch::set_difference(const StateEntries& was, const StateEntries& now
   }
 }
 
+std::string StateBatch::head() const {
+  return fmt::format("batch {} {:08x}\n", payload_.size(), crc32(payload_));
+}
+
 std::string StateBatch::framed() const {
-  std::string text = fmt::format("batch {} {:08x}\n", payload_.size(), crc32(payload_));
-  text += payload_;
-  text += '\n';
-  return text;
+  return head().append(payload_).append(1, '\n');
 }
 
 Result<StateContents> parse_state(std::string_view text, std::string_view boot_id,
@@ -191,15 +182,13 @@ Result<StateContents> parse_state(std::string_view text, std::string_view boot_i
     contents.damage = fmt::format("It is damaged at byte {} of {}", offset, whole.size());
     break;
   }
-  std::vector<std::pair<std::string_view, std::string_view>> sorted(last.begin(), last.end());
-  std::ranges::sort(sorted);
   if (keys) {
     std::vector<std::string_view> all;
-    all.reserve(sorted.size());
-    for (const auto& [key, said] : sorted) all.push_back(key);
+    all.reserve(last.size());
+    for (const auto& [key, said] : last) all.push_back(key);
     keys(all);
   }
-  for (const auto& [key, said] : sorted) {
+  for (const auto& [key, said] : last) {
     contents.entries.emplace_hint(contents.entries.end(), key, said);
   }
   return contents;
@@ -212,45 +201,49 @@ Result<StateContents> read_state(const std::string& path, std::string_view boot_
 }
 
 Status StateFile::rewrite(const StateEntries& entries) {
-  return make([&](int fd) -> Result<Sizes> {
-    StateBatch batch;
-    for (const auto& [key, text] : entries) batch.set(key, text);
-    std::string text = header(boot_id_);
-    if (!batch.empty()) text += batch.framed();
-    PIDWARD_CHECK(sys::write_all(fd, text));
-    return Sizes{text.size(), text.size()};
-  });
+  PIDWARD_CHECK(prepare(entries));
+  return go_on({});
 }
 
-Status StateFile::go_on(const StateEntries& was, const StateBatch& changes) {
-  return make([&](int fd) -> Result<Sizes> {
-    PIDWARD_TRY(const std::uint64_t copied, copy_all(path_, fd));
-    const std::string text = changes.empty() ? std::string() : changes.framed();
-    PIDWARD_CHECK(sys::write_all(fd, text));
-    return Sizes{copied + text.size(), size_of(was) + text.size()};
-  });
-}
-
-/// Beside the one that is there, in whose place it is moved.
-template <typename Fill>
-Status StateFile::make(const Fill& fill) {
+Status StateFile::prepare(const StateEntries& entries) {
   const std::string beside = path_ + ".new";
-  PIDWARD_TRY(sys::Fd fd, sys::open_path(beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
-  Result<Sizes> made = fill(fd.get());
-  // Nothing can be copied into a file that is opened so.
-  if (made && ::fcntl(fd.get(), F_SETFL, O_APPEND) != 0) {
-    made = Error::from_errno(errno, fmt::format("Cannot append to {}", beside));
+  PIDWARD_TRY(sys::Fd fd,
+              sys::open_path(beside, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0600));
+  StateBatch batch;
+  batch.reserve(size_of(entries) + kAround * entries.size());
+  for (const auto& [key, text] : entries) batch.set(key, text);
+  std::string head = header(boot_id_);
+  if (!batch.empty()) head += batch.head();
+  // Nobody reads it yet, so it need not be one write.
+  std::uint64_t size = 0;
+  for (const std::string_view part :
+       {std::string_view(head), batch.payload(), std::string_view(batch.empty() ? "" : "\n")}) {
+    if (Status written = sys::write_all(fd.get(), part); !written) {
+      ::unlink(beside.c_str());
+      return written;
+    }
+    size += part.size();
   }
+  prepared_ = std::move(fd);
+  prepared_size_ = size;
+  return {};
+}
+
+Status StateFile::go_on(const StateBatch& changes) {
+  if (!prepared_) return Error(Errc::failed, "No new state file is prepared");
+  const std::string beside = path_ + ".new";
+  sys::Fd fd = std::move(prepared_);
+  const std::string text = changes.empty() ? std::string() : changes.framed();
+  Status made = sys::write_all(fd.get(), text);
   if (made && ::rename(beside.c_str(), path_.c_str()) != 0) {
     made = Error::from_errno(errno, fmt::format("Cannot move {} into place", beside));
   }
   if (!made) {
     ::unlink(beside.c_str());
-    return std::move(made).error();
+    return made;
   }
   fd_ = std::move(fd);
-  size_ = made->whole;
-  size_when_made_ = made->said;
+  size_ = size_when_made_ = prepared_size_ + text.size();
   held_ = 0;
   hold_room();
   return {};

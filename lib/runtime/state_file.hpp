@@ -52,8 +52,12 @@ class StateBatch {
   /// What leads from `was` to `now`.
   void set_difference(const StateEntries& was, const StateEntries& now);
   [[nodiscard]] bool empty() const { return payload_.empty(); }
-  /// With its header, as it goes into the file.
+  /// Room for so many bytes.
+  void reserve(std::size_t size) { payload_.reserve(size); }
+  /// As it goes into the file: a head, the payload, and the end of a line.
   [[nodiscard]] std::string framed() const;
+  [[nodiscard]] std::string head() const;
+  [[nodiscard]] std::string_view payload() const { return payload_; }
 
  private:
   std::string payload_;
@@ -66,9 +70,11 @@ class StateFile {
 
   /// Makes the file anew with these entries. Errors leave the old file as it is.
   Status rewrite(const StateEntries& entries);
-  /// Makes the file anew as a copy of the one that is there and says `was`, with these changes:
-  /// that takes less than to say all of it again. Errors leave the old file as it is.
-  Status go_on(const StateEntries& was, const StateBatch& changes);
+  /// The same in two steps: writes the new file beside the old one, on whatever thread while
+  /// nothing else is asked of us, and moves it into place with what has changed since. Errors leave
+  /// the old file as it is.
+  Status prepare(const StateEntries& entries);
+  Status go_on(const StateBatch& changes);
   /// Goes on in the very file that is there and says `was`.
   Status resume(const StateEntries& was);
   /// Adds one batch. After an error (a full file system) the file ends where it did before, and
@@ -86,16 +92,13 @@ class StateFile {
   [[nodiscard]] const std::string& boot_id() const { return boot_id_; }
 
  private:
-  struct Sizes {
-    std::uint64_t whole, said;
-  };
-  template <typename Fill>
-  Status make(const Fill& fill);
   void hold_room();
 
   std::string path_;
   std::string boot_id_;
   sys::Fd fd_;
+  sys::Fd prepared_;  ///< beside, and how long it is
+  std::uint64_t prepared_size_ = 0;
   std::uint64_t size_ = 0;
   std::uint64_t size_when_made_ = 0;
   std::uint64_t held_ = 0;  ///< up to here writing cannot fail

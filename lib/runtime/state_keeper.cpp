@@ -120,6 +120,11 @@ void StateKeeper::expect_process(ProcessId process, SpawnId spawn) {
   processes_.insert_or_assign(process, spawn);
 }
 
+void StateKeeper::prepare(const StateEntries& was) {
+  // Without it all is said again.
+  static_cast<void>(file_.prepare(was));
+}
+
 void StateKeeper::begin(const StateEntries& other, const StateEntries& was,
                         const engine::Effects& effects) {
   for (const auto& [key, text] : other) others_.insert_or_assign(key, text);
@@ -154,8 +159,20 @@ Status StateKeeper::make_anew() {
 Status StateKeeper::go_on(const StateEntries& was, const engine::Effects& effects) {
   StateEntries others = others_;
   for (const Source& source : sources_) source(others);
+  std::size_t known_processes = 0;
+  // Both are sorted.
+  auto other = others.cbegin();
+  const auto say_new = [&](const std::string* until) {
+    for (; other != others.cend() && (until == nullptr || other->first < *until); ++other) {
+      batch_.set(other->first, other->second);
+    }
+  };
   for (const auto& [key, text] : was) {
     const std::string_view rest(key);
+    say_new(&key);
+    const bool is_other = other != others.cend() && other->first == key;
+    const auto here = other;
+    if (is_other) ++other;
     if (rest.starts_with(kUnitPrefix)) {
       const auto name = unit::UnitName::parse(rest.substr(kUnitPrefix.size()));
       const auto unit = name ? core_.engine.find(*name) : std::nullopt;
@@ -167,21 +184,21 @@ Status StateKeeper::go_on(const StateEntries& was, const engine::Effects& effect
     } else if (rest.starts_with(kProcess)) {
       const ProcessId id(parse_number<std::uint64_t>(rest.substr(kProcess.size())).value_or(0));
       const auto known = processes_.find(id);
-      if (known == processes_.end()) {
-        if (!others.contains(key)) batch_.remove(key);
-      } else if (known->second || has_spawn(text)) {
-        set_process(known->first, known->second);
+      if (known != processes_.end()) {
+        ++known_processes;
+        if (known->second || has_spawn(text)) set_process(known->first, known->second);
+      } else if (!is_other) {
+        batch_.remove(key);
       }
-    } else if (const auto there = others.find(key); there == others.end()) {
+    } else if (!is_other) {
       batch_.remove(key);
-    } else if (there->second != text) {
-      batch_.set(key, there->second);
+    } else if (here->second != text) {
+      batch_.set(key, here->second);
     }
   }
-  for (const auto& [key, text] : others) {
-    if (!was.contains(key)) batch_.set(key, text);
-  }
+  say_new(nullptr);
   for (const auto& [id, spawn] : processes_) {
+    if (known_processes == processes_.size()) break;
     if (!was.contains(process_key(id))) set_process(id, spawn);
   }
   for (const UnitId unit : core_.engine.units()) {
@@ -196,7 +213,7 @@ Status StateKeeper::go_on(const StateEntries& was, const engine::Effects& effect
         effect);
   }
   note_changed();
-  return file_.go_on(was, std::exchange(batch_, {}));
+  return file_.go_on(std::exchange(batch_, {}));
 }
 
 void StateKeeper::set_process(ProcessId id, SpawnId spawn) {

@@ -49,11 +49,13 @@ class StateKeeper {
   void expect_process(ProcessId process, SpawnId spawn);
   /// The unit is not what it was when it was last written.
   void mark(UnitId unit) { changed_.insert(unit); }
+  /// Writes a new file of what take_over() had whole, on whatever thread, before begin().
+  void prepare(const StateEntries& was);
   /// From here on changes are kept, in a new file that says everything, which `effects` need not be
-  /// told of. Where `was` is what take_over() had whole, that file is a copy of the last one and
-  /// what differs: it says what units are already, but for those that were marked and those with
-  /// which something is to be done. Never the last daemon's own: a child of it that is still at its
-  /// gate would take the growing for its record.
+  /// told of. Where `was` is what was given to prepare(), to what that says only the difference is
+  /// added: units are what they were, but for those that were marked and those with which something
+  /// is to be done. Never in the last daemon's own file: a child of it that is still at its gate
+  /// would take the growing for its record.
   void begin(const StateEntries& other, const StateEntries& was, const engine::Effects& effects);
   /// In order: nothing is to be known after us.
   void remove();

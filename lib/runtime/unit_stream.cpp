@@ -19,15 +19,22 @@ UnitStream::UnitStream(UnitSource& source) {
   // Where there can be no thread, when somebody waits for it.
   reading_ = std::async(
       std::launch::async | std::launch::deferred,
-      [this, &source, names = names_.get_future()]() mutable {
+      [this, &source, names = names_.get_future(), rest = rest_.get_future()]() mutable {
         source.look_around();
         source.load_each(names.get(), [this](unit::UnitSpecPtr spec) { put(std::move(spec)); });
         end();
+        if (const auto what = rest.get()) what();
       });
 }
 
 UnitStream::~UnitStream() {
   if (!begun_) names_.set_value({});
+  if (!has_rest_) rest_.set_value({});
+}
+
+void UnitStream::then(std::function<void()> rest) {
+  has_rest_ = true;
+  rest_.set_value(std::move(rest));
 }
 
 void UnitStream::read(std::vector<unit::UnitName> names) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <future>
 #include <mutex>
 #include <vector>
@@ -22,6 +23,8 @@ class UnitStream {
 
   /// Begins to read `names` and all they lead to that is not known yet. Once.
   void read(std::vector<unit::UnitName> names);
+  /// Something else to be done on that thread when all is read; the destructor waits for it. Once.
+  void then(std::function<void()> rest);
   /// After read(): waits for some more, in the order in which they were found. Empty: that was all.
   [[nodiscard]] UnitSource::Specs next();
 
@@ -34,7 +37,9 @@ class UnitStream {
   UnitSource::Specs read_;
   bool all_ = false;
   bool begun_ = false;
+  bool has_rest_ = false;
   std::promise<std::vector<unit::UnitName>> names_;
+  std::promise<std::function<void()>> rest_;
   std::future<void> reading_;  ///< last: its end waits for the thread, which uses all of the above
 };
 

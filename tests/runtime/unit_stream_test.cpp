@@ -63,6 +63,16 @@ TEST_F(UnitStreamTest, GivesEachUnitOnceAndThenSaysThatThisWasAll) {
   }
 }
 
+TEST_F(UnitStreamTest, DoesTheRestWhenAllIsReadAndIsWaitedFor) {
+  std::size_t loaded = 0;
+  {
+    UnitStream stream(source_);
+    stream.then([&] { loaded = source_.load_now(names()).size(); });
+    stream.read(names());
+  }
+  EXPECT_GE(loaded, static_cast<std::size_t>(kUnits));
+}
+
 TEST_F(UnitStreamTest, MayGoWithoutHavingBeenAskedOrListenedTo) {
   { const UnitStream never(source_); }
   {
