@@ -133,7 +133,7 @@ Result<sys::CgroupDir> CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spe
   if (!controllers_.empty()) prepare_parents(group.path, spec);
   auto directory = make(group.path);
   if (!directory) return std::move(directory).error().within("Cannot make the control group");
-  return watch(unit, std::move(group), *std::move(directory), spec);
+  return watch(unit, std::move(group), *std::move(directory), spec, false);
 }
 
 Result<sys::CgroupDir> CgroupTree::take_over(UnitId unit, const unit::UnitSpec& spec) {
@@ -144,11 +144,11 @@ Result<sys::CgroupDir> CgroupTree::take_over(UnitId unit, const unit::UnitSpec& 
   if (!directory) return ensure(unit, spec);
   // Made anew before anything is started in it, as soon as it is empty.
   group.killed = true;
-  return watch(unit, std::move(group), *std::move(directory), spec);
+  return watch(unit, std::move(group), *std::move(directory), spec, true);
 }
 
 Result<sys::CgroupDir> CgroupTree::watch(UnitId unit, Group group, sys::CgroupDir directory,
-                                         const unit::UnitSpec& spec) {
+                                         const unit::UnitSpec& spec, bool is_taken_over) {
   PIDWARD_TRY(group.id, directory.id());
   if (spec.settings.boolean(unit::Directive::KillOnManagerExit)) {
     if (Status marked = directory.set_mark(kDiesWithManager); !marked) {
@@ -171,7 +171,7 @@ Result<sys::CgroupDir> CgroupTree::watch(UnitId unit, Group group, sys::CgroupDi
   by_id_[group.id] = unit;
   group.known_empty = !group.killed;
   write_limits(directory, group.path, !group.killed, spec);
-  watch_memory(unit, group, directory, spec);
+  watch_memory(unit, group, directory, spec, is_taken_over);
   const Group& kept = groups_.emplace(unit, std::move(group)).first->second;
   by_path_.erase(kept.path);  // its view may be of another unit's string
   by_path_.emplace(kept.path, unit);
@@ -198,7 +198,7 @@ void CgroupTree::note_joined(UnitId unit) {
 }
 
 void CgroupTree::watch_memory(UnitId unit, Group& group, const sys::CgroupDir& directory,
-                              const unit::UnitSpec& spec) {
+                              const unit::UnitSpec& spec, bool is_taken_over) {
   const bool asked = spec.settings.is_set(unit::Directive::OOMPolicy);
   const auto policy = spec.settings.choice<unit::OomPolicy>(unit::Directive::OOMPolicy);
   const std::string events = directory.file_path() + "/memory.events";
@@ -214,7 +214,15 @@ void CgroupTree::watch_memory(UnitId unit, Group& group, const sys::CgroupDir& d
     return;
   }
   watches_[group.memory_watch] = unit;
-  if (const auto text = sys::read_file(events)) group.oom_kills = parse_oom_kills(*text);
+  if (const auto text = sys::read_file(events)) {
+    const std::uint64_t kills = parse_oom_kills(*text);
+    std::uint64_t known = kills;
+    if (is_taken_over && known_oom_kills_) {
+      const auto found = known_oom_kills_->find(group.id);
+      known = found == known_oom_kills_->end() ? 0 : found->second;
+    }
+    count_oom_kills(unit, group, kills, known);
+  }
   const bool all_at_once = policy == unit::OomPolicy::kill;
   if (Status set =
           sys::write_control_file_at(directory.get(), "memory.oom.group", all_at_once ? "1" : "0");
@@ -230,8 +238,14 @@ void CgroupTree::look_for_out_of_memory(UnitId unit) {
   const auto text = directory ? sys::read_file(directory->file_path() + "/memory.events")
                               : Result<std::string>(directory.error());
   if (!text) return;
-  const std::uint64_t kills = parse_oom_kills(*text);
-  if (std::exchange(found->second.oom_kills, kills) < kills && on_oom_) on_oom_(unit);
+  count_oom_kills(unit, found->second, parse_oom_kills(*text), found->second.oom_kills);
+}
+
+void CgroupTree::count_oom_kills(UnitId unit, Group& group, std::uint64_t kills,
+                                 std::uint64_t known) {
+  const bool is_news = std::exchange(group.oom_kills, kills) != kills;
+  if (is_news && on_oom_kills_) on_oom_kills_(group.id, kills);
+  if (kills > known && on_oom_) on_oom_(unit);
 }
 
 void CgroupTree::note_killed(UnitId unit) {
@@ -345,6 +359,7 @@ void CgroupTree::forget(UnitId unit) {
   drop(by_id_, found->second.id);
   drop(by_path_, found->second.path);
   limits_.erase(found->second.path);
+  if (found->second.oom_kills > 0 && on_oom_kills_) on_oom_kills_(found->second.id, 0);
   if (found->second.memory_watch >= 0) {
     ::inotify_rm_watch(inotify_.get(), found->second.memory_watch);
     watches_.erase(found->second.memory_watch);

@@ -64,6 +64,14 @@ class CgroupTree final : private DescriptorHandler {
   void set_out_of_memory_callback(EmptyCallback callback) { on_oom_ = std::move(callback); }
   /// Looks whether that happened since the last look; the callback comes before this returns.
   void look_for_out_of_memory(UnitId unit);
+  /// Kills so far, by the ids of the groups; groups without any are left out.
+  using OomKills = std::unordered_map<std::uint64_t, std::uint64_t>;
+  /// Called with a group's id and its kills whenever there are more, and with none when it goes.
+  void set_oom_kills_callback(std::function<void(std::uint64_t, std::uint64_t)> callback) {
+    on_oom_kills_ = std::move(callback);
+  }
+  /// What the last daemon knew: take_over() tells of those since. Without it they count from then.
+  void set_known_oom_kills(std::optional<OomKills> known) { known_oom_kills_ = std::move(known); }
   /// Called when the last process of a unit's group has left it.
   void set_empty_callback(EmptyCallback callback) { on_empty_ = std::move(callback); }
 
@@ -119,9 +127,10 @@ class CgroupTree final : private DescriptorHandler {
   void descriptor_ready(int fd, std::uint32_t events) override;
   void group_changed(int watch);
   Result<sys::CgroupDir> watch(UnitId unit, Group group, sys::CgroupDir directory,
-                               const unit::UnitSpec& spec);
+                               const unit::UnitSpec& spec, bool is_taken_over);
   void watch_memory(UnitId unit, Group& group, const sys::CgroupDir& directory,
-                    const unit::UnitSpec& spec);
+                    const unit::UnitSpec& spec, bool is_taken_over);
+  void count_oom_kills(UnitId unit, Group& group, std::uint64_t kills, std::uint64_t known);
   Result<sys::CgroupDir> make(const std::string& path);
   bool try_remove(UnitId unit, Group& group);
   /// What was written to a group, and is not what a new one has.
@@ -152,6 +161,8 @@ class CgroupTree final : private DescriptorHandler {
   EmptyCallback on_empty_;
   EmptyCallback on_change_;
   EmptyCallback on_oom_;
+  std::function<void(std::uint64_t, std::uint64_t)> on_oom_kills_;
+  std::optional<OomKills> known_oom_kills_;
   std::unordered_map<UnitId, Group> groups_;
   std::unordered_map<int, UnitId> watches_;
   std::unordered_map<std::uint64_t, UnitId> by_id_;

@@ -242,6 +242,8 @@ Status Manager::Impl::open() {
   });
   groups.set_empty_callback([this](UnitId unit) { tree.group_empty(unit); });
   groups.set_out_of_memory_callback([this](UnitId unit) { post(engine::OutOfMemory{unit}); });
+  groups.set_oom_kills_callback(
+      [this](std::uint64_t group, std::uint64_t kills) { keep_oom_kills(group, kills); });
   tracker.set_hooks(
       [this](ProcessId process) {
         // Why it died is to be known before that it did.

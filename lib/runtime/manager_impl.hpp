@@ -113,6 +113,7 @@ struct Manager::Impl final : EventSink {
   void read_left_units(const std::vector<std::string_view>& keys, LeftUnits& left);
   static void find_left_records(const StateEntries& entries, LeftUnits& left);
   std::vector<LeftProcess> open_kept_processes(const StateEntries& entries);
+  void keep_oom_kills(std::uint64_t group, std::uint64_t kills);
   [[nodiscard]] bool goes_on(bool whole) const;
   Status recover(const StateEntries& entries, bool whole, LeftUnits units);
   Status take_over_units(LeftUnits& units, std::vector<LeftProcess> left, bool whole,

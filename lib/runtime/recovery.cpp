@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <fmt/core.h>
 
+#include "base/number.hpp"
 #include "engine/record.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/manager_impl.hpp"
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::string_view kUnit = "unit ";
 constexpr const char* kManager = "manager";
+constexpr std::string_view kOomKills = "oom ";
 
 /// What the next daemon must know of the manager itself.
 struct ManagerRecord {
@@ -49,6 +51,17 @@ engine::ProcessMap new_ids(const std::unordered_map<ProcessId, ProcessId>& renam
   };
 }
 
+CgroupTree::OomKills find_oom_kills(const StateEntries& entries) {
+  CgroupTree::OomKills kills;
+  for (auto at = entries.lower_bound(kOomKills); at != entries.end(); ++at) {
+    const std::string_view key = at->first;
+    if (!key.starts_with(kOomKills)) break;
+    kills.emplace(parse_number<std::uint64_t>(key.substr(kOomKills.size())).value_or(0),
+                  parse_number<std::uint64_t>(at->second).value_or(0));
+  }
+  return kills;
+}
+
 /// The kernel could not, at the moment; it says nothing of the process.
 bool is_shortage(const Error& error) {
   const int why = error.sys_errno();
@@ -72,6 +85,11 @@ std::string Manager::Impl::manager_entry() const {
 void Manager::Impl::keep_manager_entry() {
   keeper.set(kManager, manager_entry());
   keeper.flush();
+}
+
+void Manager::Impl::keep_oom_kills(std::uint64_t group, std::uint64_t kills) {
+  const std::string key = fmt::format("{}{}", kOomKills, group);
+  kills > 0 ? keeper.set(key, std::to_string(kills)) : keeper.remove_entry(key);
 }
 
 /// Begins to read the files of the units that are on record, beside whatever else is to be found
@@ -110,6 +128,7 @@ Status Manager::Impl::recover(const StateEntries& entries, bool whole, LeftUnits
   std::vector<engine::UnitRecord>& records = units.records;
   const std::size_t count = records.size();
   Renamed renamed;
+  if (whole) groups.set_known_oom_kills(find_oom_kills(entries));
   PIDWARD_CHECK(take_over_units(units, std::move(left), whole, renamed));
   if (!kept.is_same_process()) groups.kill_marked();
   recover_descriptors(entries);
@@ -122,6 +141,7 @@ Status Manager::Impl::recover(const StateEntries& entries, bool whole, LeftUnits
   units.specs.reset();
   restore_units(records, new_ids(renamed), goes_on(whole) ? entries : StateEntries());
   lost_mains.clear();
+  groups.set_known_oom_kills({});
   for (const UnitId unit : leased) update_reference(unit);
   leases.end_lost();
   for (const auto& [unit, pid] : unbound) bound_process_ended(unit, pid);

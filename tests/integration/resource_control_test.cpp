@@ -1,12 +1,17 @@
 // Resource control with a kernel that has the controllers in cgroup v2. What is called
 // WithControllers runs in the virtual machine (tests/vm), where they are sure to be there, and
 // fails without them.
+#include <chrono>
 #include <fstream>
 #include <sstream>
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "integration/supervisor.hpp"
+#include "support/patience.hpp"
+#include "sys/pidfd.hpp"
 
 namespace pidward::testing {
 namespace {
@@ -118,6 +123,40 @@ TEST_F(WithControllers, OomPolicyContinueLetsTheRestLive) {
   EXPECT_EQ(file("family.service", "memory.oom.group"), "0");
   EXPECT_EQ(supervisor_.property("family.service", "ActiveState"), "active");
   EXPECT_TRUE(supervisor_.wait_for_output("OOMPolicy="));
+}
+
+TEST_F(WithControllers, AKillForLackOfMemoryIsToldByTheNextDaemonToo) {
+  const std::string go = supervisor_.directory.path("go");
+  ASSERT_EQ(::mkfifo(go.c_str(), 0600), 0);
+  const std::string waits = "MemoryMax=24M\nMemorySwapMax=0\nExecStart=/bin/sh -c ': <" + go + "; ";
+  service("glutton.service", waits + "exec " + kGlutton + "'\n");
+  service("family.service", waits + kGlutton + " & exec sleep 1000'\n");
+  // What the last daemon has told of is old.
+  service("before.service", std::string("Type=notify\nNotifyAccess=all\nMemoryMax=24M\n"
+                                        "MemorySwapMax=0\nOOMPolicy=continue\n"
+                                        "ExecStart=/bin/sh -c '") +
+                                kGlutton + "; systemd-notify --ready; exec sleep 1000'\n");
+  ASSERT_EQ(ctl({"start", "glutton", "family", "before"}).exit_code, 0);
+  const auto kills = [this](const char* unit) { return file(unit, "memory.events"); };
+  const std::string group = supervisor_.control_group("family.service") + "/memory.events";
+  const auto glutton = sys::Pidfd::open(supervisor_.main_pid("glutton.service"));
+  ASSERT_TRUE(glutton);
+  ASSERT_NE(kills("before.service").find("oom_kill 1"), std::string::npos);
+  supervisor_.kill_daemon();
+  // Both read until there is nobody who writes.
+  { const std::ofstream both(go); }
+  EXPECT_TRUE(test::ends_in_time(*glutton));
+  const auto begun = std::chrono::steady_clock::now();
+  while (read_file(group).find("oom_kill 1") == std::string::npos &&
+         std::chrono::steady_clock::now() - begun < test::patience()) {
+    ::usleep(10000);
+  }
+  supervisor_.start_again();
+  for (const char* unit : {"glutton.service", "family.service"}) {
+    EXPECT_TRUE(supervisor_.reaches(unit, "ActiveState", "failed")) << unit;
+    EXPECT_EQ(supervisor_.property(unit, "Result"), "oom-kill") << unit;
+  }
+  EXPECT_EQ(supervisor_.property("before.service", "ActiveState"), "active");
 }
 
 TEST_F(WithControllers, NoMoreTasksThanTasksMax) {

@@ -1,6 +1,7 @@
 #include "integration/supervisor.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 
@@ -23,17 +24,22 @@ Supervisor::Supervisor() : Supervisor(Options{}) {}
 
 Supervisor::Supervisor(const Options& options) {
   unit("idle.target", "[Unit]\nDescription=Nothing at all\n");
-  test::DaemonOptions call{.configuration = options.configuration,
-                           .unit_path = directory.path("units") + ":" + PIDWARD_UNITS +
-                                        (options.system_units ? ":" : ""),
-                           .arguments = {"--unit", "idle.target"},
-                           .environment = options.environment,
-                           .descriptors = options.descriptors};
+  call_ = {.configuration = options.configuration,
+           .unit_path =
+               directory.path("units") + ":" + PIDWARD_UNITS + (options.system_units ? ":" : ""),
+           .arguments = {"--unit", "idle.target"},
+           .environment = options.environment,
+           .descriptors = options.descriptors};
   if (std::ranges::find(options.arguments, "--bus") == options.arguments.end()) {
-    call.arguments.insert(call.arguments.end(), {"--bus", "off"});
+    call_.arguments.insert(call_.arguments.end(), {"--bus", "off"});
   }
-  call.arguments.insert(call.arguments.end(), options.arguments.begin(), options.arguments.end());
-  start(std::move(call));
+  call_.arguments.insert(call_.arguments.end(), options.arguments.begin(), options.arguments.end());
+  start(call_);
+}
+
+void Supervisor::kill_daemon() const {
+  EXPECT_TRUE(process().pidfd().send_signal(SIGKILL));
+  EXPECT_TRUE(test::ends_in_time(process().pidfd()));
 }
 
 Supervisor::~Supervisor() {

@@ -26,11 +26,18 @@ class Supervisor : public test::Daemon {
   Supervisor& operator=(const Supervisor&) = delete;
 
   void write_unit(const std::string& name, const std::string& text) const { unit(name, text); }
+  /// SIGKILL; waits until it is gone.
+  void kill_daemon() const;
+  /// Another one in its place. Nobody kept its descriptors.
+  void start_again() { start(call_); }
   /// pidwardctl with these words.
   CommandResult ctl(const std::vector<std::string>& words) const;
   /// Directory of the unit's control group, or empty.
   [[nodiscard]] std::string control_group(const std::string& unit) const;
   [[nodiscard]] int pid() const { return process().pid(); }
+
+ private:
+  test::DaemonOptions call_;
 };
 
 /// The mount point of cgroup v2, wherever it is.
