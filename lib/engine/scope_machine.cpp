@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "engine/record.hpp"
+#include "engine/service/rules.hpp"
 #include "engine/simple_machines.hpp"
 
 namespace pidward::engine {
@@ -21,17 +22,6 @@ enum class ScopeState : std::uint8_t {
   failed,
   abandoned
 };
-
-/// RuntimeMaxSec= and its random part.
-Duration longest_runtime(MachineContext& context) {
-  const auto& settings = context.settings();
-  if (!settings.is_set(Directive::RuntimeMaxSec)) return kInfinity;
-  const Duration limit = settings.span(Directive::RuntimeMaxSec);
-  const Duration extra = settings.span(Directive::RuntimeRandomizedExtraSec);
-  if (extra <= Duration::zero() || extra == kInfinity) return limit;
-  const auto range = static_cast<std::uint64_t>(extra.count()) + 1;
-  return saturating_add(limit, Duration(static_cast<Duration::rep>(context.random() % range)));
-}
 
 class ScopeMachine final : public Machine {
  public:

@@ -208,10 +208,10 @@ Status Manager::Impl::open() {
   PIDWARD_CHECK(make_directories(config.runtime_directory));
   PIDWARD_CHECK(make_directories(config.log_directory));
   bool whole = false;
+  StateEntries left;  // outlives the thread of `units`, which reads it
   LeftUnits units;
   if (keeper.is_there_any()) units.specs = std::make_unique<UnitStream>(source);
-  const StateEntries left =
-      keeper.take_over(whole, [&](const auto& keys) { read_left_units(keys, units); });
+  left = keeper.take_over(whole, [&](const auto& keys) { read_left_units(keys, units); });
   if (units.specs && goes_on(whole)) units.specs->then([&] { keeper.prepare(left); });
   const auto handover = left.find(kHandoverKey);
   kept.open(handover == left.end() ? std::string_view() : handover->second);

@@ -54,8 +54,8 @@ class StateKeeper {
   /// From here on changes are kept, in a new file that says everything, which `effects` need not be
   /// told of. Where `was` is what was given to prepare(), to what that says only the difference is
   /// added: units are what they were, but for those that were marked and those with which something
-  /// is to be done. Never in the last daemon's own file: a child of it that is still at its gate
-  /// would take the growing for its record.
+  /// is to be done. Not in the last daemon's own file, unless there is no room for another: a
+  /// child of it that is still at its gate would take the growing for its record.
   void begin(const StateEntries& other, const StateEntries& was, const engine::Effects& effects);
   /// In order: nothing is to be known after us.
   void remove();

@@ -28,7 +28,7 @@ class ManagerTest : public testing::Test {
     write_unit(name, "[Unit]\nDefaultDependencies=no\n[Service]\n" + lines);
   }
 
-  void start_manager() {
+  [[nodiscard]] Config config() const {
     Config config;
     config.runtime_directory = directory_.path("run");
     config.state_directory = directory_.path("state");
@@ -42,7 +42,10 @@ class ManagerTest : public testing::Test {
     const char* off = std::getenv("PIDWARD_DISABLE_FEATURES");
     config.disabled_features =
         sys::KernelFeatures::split_names(std::string(off != nullptr ? off : "") + " " + disabled_);
-    auto manager = Manager::create(io_, config);
+    return config;
+  }
+  void start_manager() {
+    auto manager = Manager::create(io_, config());
     ASSERT_TRUE(manager) << manager.error().to_string();
     manager_ = *std::move(manager);
   }

@@ -125,6 +125,23 @@ TEST_F(OutliveTest, WhatEndedBeforeItsUnitHadHeardOfItIsNotStartedAgainByTheThir
   });
 }
 
+TEST_F(OutliveTest, OneThatCannotComeUpLeavesEverythingToTheNext) {
+  service("a.service", "ExecStart=/bin/sleep 1000\n");
+  start_manager();
+  start("a.service");
+  wait_for("a.service", ActiveState::active);
+  const ProcessId main = status("a.service").service->main;
+  lose_manager();
+  const std::string in_the_way = directory_.path("run/notify");
+  std::filesystem::create_directory(in_the_way);
+  EXPECT_FALSE(Manager::create(io_, config()));
+  io_.restart();
+  std::filesystem::remove(in_the_way);
+  take_over();
+  EXPECT_EQ(status("a.service").active, ActiveState::active);
+  EXPECT_EQ(status("a.service").service->main, main);
+}
+
 TEST_F(OutliveTest, AStopThatHadBegunIsBroughtToItsEnd) {
   service("a.service", "TimeoutStopSec=300ms\nExecStart=/bin/sh -c 'trap \"\" TERM; touch " +
                            directory_.path("up") + "; while :; do sleep 1; done'\n");

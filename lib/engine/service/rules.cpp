@@ -7,6 +7,8 @@
 
 #include <fmt/core.h>
 
+#include "engine/machine.hpp"
+
 namespace pidward::engine {
 
 using unit::Directive;
@@ -74,6 +76,15 @@ Duration abort_timeout(const Settings& settings, const EngineConfig& config) {
     return or_infinity(settings.span(Directive::TimeoutAbortSec));
   }
   return stop_timeout(settings, config);
+}
+
+Duration longest_runtime(MachineContext& context) {
+  const Duration limit = or_infinity(context.settings().span(Directive::RuntimeMaxSec));
+  if (limit == kInfinity) return limit;
+  const Duration extra = context.settings().span(Directive::RuntimeRandomizedExtraSec);
+  if (extra <= Duration::zero() || extra == kInfinity) return limit;
+  const auto range = static_cast<std::uint64_t>(extra.count()) + 1;
+  return saturating_add(limit, Duration(static_cast<Duration::rep>(context.random() % range)));
 }
 
 Duration watchdog_interval(const Settings& settings) {

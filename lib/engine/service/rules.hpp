@@ -11,6 +11,8 @@
 
 namespace pidward::engine {
 
+class MachineContext;
+
 /// Type=; unset it is oneshot without ExecStart=, dbus with BusName=, and simple otherwise.
 [[nodiscard]] unit::ServiceType service_type(const unit::Settings& settings);
 /// notify and notify-reload.
@@ -23,6 +25,9 @@ namespace pidward::engine {
 [[nodiscard]] Duration stop_timeout(const unit::Settings& settings, const EngineConfig& config);
 /// TimeoutAbortSec=; unset it is the stop timeout.
 [[nodiscard]] Duration abort_timeout(const unit::Settings& settings, const EngineConfig& config);
+/// RuntimeMaxSec= and a random part of RuntimeRandomizedExtraSec=, of services and scopes; infinity
+/// where there is none. 0 is infinity.
+[[nodiscard]] Duration longest_runtime(MachineContext& context);
 /// WatchdogSec=; zero where there is none.
 [[nodiscard]] Duration watchdog_interval(const unit::Settings& settings);
 

@@ -67,13 +67,8 @@ void ServiceMachine::arm_watchdog(MachineContext& c) {
 /// RuntimeMaxSec= counts from the first moment up; a reload does not begin it anew.
 void ServiceMachine::arm_runtime(MachineContext& c) {
   if (is_up(phase_)) return;
-  Duration longest = c.settings().span(Directive::RuntimeMaxSec);
-  if (longest == kInfinity || longest == Duration::zero()) return;
-  const Duration extra = c.settings().span(Directive::RuntimeRandomizedExtraSec);
-  if (extra > Duration::zero() && extra != kInfinity) {
-    const auto range = static_cast<std::uint64_t>(extra.count()) + 1;
-    longest = saturating_add(longest, Duration(static_cast<Duration::rep>(c.random() % range)));
-  }
+  const Duration longest = longest_runtime(c);
+  if (longest == kInfinity) return;
   runtime_deadline_ = saturating_add(c.now().mono, longest);
   c.arm(TimerKind::runtime_max, runtime_deadline_);
 }
