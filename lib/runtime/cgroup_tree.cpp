@@ -36,7 +36,7 @@ bool is_alone_in(const sys::CgroupMount& mount, const std::string& path) {
 
 }  // namespace
 
-CgroupTree::CgroupTree(Core& core) : core_(core) {}
+CgroupTree::CgroupTree(Core& core) : core_(core), again_(core.io) {}
 CgroupTree::~CgroupTree() = default;
 
 void CgroupTree::open() {
@@ -127,13 +127,10 @@ Result<sys::CgroupDir> CgroupTree::ensure(UnitId unit, const unit::UnitSpec& spe
   }
   Group group;
   group.path = group_path_of(spec, core_.config.scope == unit::Scope::user);
-  if (auto left = base_.open_below(group.path)) {
-    group.killed = !left->remove();  // of an earlier daemon; what still lives there keeps it
-  }
   if (!controllers_.empty()) prepare_parents(group.path, spec);
-  auto directory = make(group.path);
+  auto directory = make(group);
   if (!directory) return std::move(directory).error().within("Cannot make the control group");
-  return watch(unit, std::move(group), *std::move(directory), spec, false);
+  return keep(unit, std::move(group), *std::move(directory), spec, false);
 }
 
 Result<sys::CgroupDir> CgroupTree::take_over(UnitId unit, const unit::UnitSpec& spec) {
@@ -144,11 +141,11 @@ Result<sys::CgroupDir> CgroupTree::take_over(UnitId unit, const unit::UnitSpec& 
   if (!directory) return ensure(unit, spec);
   // Made anew before anything is started in it, as soon as it is empty.
   group.killed = true;
-  return watch(unit, std::move(group), *std::move(directory), spec, true);
+  return keep(unit, std::move(group), *std::move(directory), spec, true);
 }
 
-Result<sys::CgroupDir> CgroupTree::watch(UnitId unit, Group group, sys::CgroupDir directory,
-                                         const unit::UnitSpec& spec, bool is_taken_over) {
+Result<sys::CgroupDir> CgroupTree::keep(UnitId unit, Group group, sys::CgroupDir directory,
+                                        const unit::UnitSpec& spec, bool is_taken_over) {
   PIDWARD_TRY(group.id, directory.id());
   if (spec.settings.boolean(unit::Directive::KillOnManagerExit)) {
     if (Status marked = directory.set_mark(kDiesWithManager); !marked) {
@@ -157,17 +154,6 @@ Result<sys::CgroupDir> CgroupTree::watch(UnitId unit, Group group, sys::CgroupDi
                             marked.error().to_string()));
     }
   }
-  const std::string events = directory.file_path() + "/cgroup.events";
-  group.watch = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);
-  if (group.watch < 0) {
-    Error error = Error::from_errno(errno, "Cannot watch the control group");
-    static_cast<void>(directory.remove());
-    if (error.sys_errno() == ENOSPC) {
-      return std::move(error).advise("Raise fs.inotify.max_user_watches");
-    }
-    return error;
-  }
-  watches_[group.watch] = unit;
   by_id_[group.id] = unit;
   group.known_empty = !group.killed;
   write_limits(directory, group.path, !group.killed, spec);
@@ -178,17 +164,16 @@ Result<sys::CgroupDir> CgroupTree::watch(UnitId unit, Group group, sys::CgroupDi
   return directory;
 }
 
-Result<sys::CgroupDir> CgroupTree::make(const std::string& path) {
+Result<sys::CgroupDir> CgroupTree::make(Group& group) {
   // Its slice is there already, but for the first in it.
-  const std::size_t slash = path.rfind('/');
-  const std::string parent = slash == std::string::npos ? std::string() : path.substr(0, slash);
-  if (!parent.empty()) {
-    if (const auto slice = base_.open_below(parent)) {
-      return slice->create_child(path.substr(slash + 1));
-    }
+  auto made = base_.make_below(group.path);
+  if (made) return made;
+  if (made.error().sys_errno() == EEXIST) {
+    // Of an earlier daemon; what still lives there keeps it.
+    auto left = base_.open_below(group.path);
+    group.killed = left && !left->remove();
   }
-  return sys::CgroupDir::create(*mount_,
-                                base_.path() == "/" ? "/" + path : base_.path() + "/" + path);
+  return sys::CgroupDir::create(*mount_, full_path(group));
 }
 
 void CgroupTree::note_joined(UnitId unit) {
@@ -252,6 +237,53 @@ void CgroupTree::note_killed(UnitId unit) {
   if (const auto found = groups_.find(unit); found != groups_.end()) found->second.killed = true;
 }
 
+bool CgroupTree::watch_events(UnitId unit) {
+  const auto found = groups_.find(unit);
+  if (found == groups_.end() || found->second.watch >= 0) return false;
+  Group& group = found->second;
+  const std::string events =
+      fmt::format("{}/{}/cgroup.events", base_.file_path(), std::string_view(group.path));
+  group.watch = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);
+  if (group.watch >= 0) {
+    watches_[group.watch] = unit;
+    unwatched_.erase(unit);
+    return true;
+  }
+  if (errno != ENOSPC && errno != ENOMEM) return true;  // somebody removed it
+  if (!unwatched_.insert(unit).second) return false;
+  if (unwatched_.size() == 1) {
+    log(LogLevel::warning,
+        "No further control group can be watched, so some are looked at five times a second until "
+        "they are empty; raise fs.inotify.max_user_watches");
+    look_again();
+  }
+  return true;
+}
+
+void CgroupTree::look_again() {
+  constexpr std::chrono::milliseconds kPause(200);
+  again_.expires_after(kPause);
+  again_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    for (const UnitId unit : std::vector<UnitId>(unwatched_.begin(), unwatched_.end())) {
+      const auto found = groups_.find(unit);
+      if (found == groups_.end()) {
+        unwatched_.erase(unit);
+        continue;
+      }
+      watch_events(unit);
+      group_changed(unit, found->second);
+    }
+    if (!unwatched_.empty()) look_again();
+    core_.events.drain();
+  });
+}
+
+bool CgroupTree::is_there(UnitId unit, const unit::UnitSpec& spec) const {
+  return groups_.contains(unit) ||
+         base_.has_below(group_path_of(spec, core_.config.scope == unit::Scope::user));
+}
+
 bool CgroupTree::may_clone_into(UnitId unit) const {
   const auto found = groups_.find(unit);
   return found != groups_.end() && !found->second.killed &&
@@ -279,7 +311,7 @@ bool CgroupTree::is_populated(UnitId unit) {
     if (!directory) return false;
     populated = directory->populated();
   }
-  found->second.known_empty = populated && !*populated;
+  found->second.known_empty = populated && !*populated && found->second.watch >= 0;
   return populated && *populated;
 }
 
@@ -308,11 +340,11 @@ void CgroupTree::descriptor_ready(int fd, std::uint32_t /*events*/) {
     for (std::size_t at = 0; at < static_cast<std::size_t>(length);) {
       const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);  // NOLINT
       at += sizeof(inotify_event) + event->len;
-      if ((event->mask & IN_MODIFY) != 0) group_changed(event->wd);
+      if ((event->mask & IN_MODIFY) != 0) watch_changed(event->wd);
       if ((event->mask & IN_Q_OVERFLOW) != 0) {
         std::vector<int> all;
         for (const auto& [watch, unit] : watches_) all.push_back(watch);
-        for (const int watch : all) group_changed(watch);
+        for (const int watch : all) watch_changed(watch);
       }
     }
     // There was room for more, had there been more.
@@ -320,13 +352,17 @@ void CgroupTree::descriptor_ready(int fd, std::uint32_t /*events*/) {
   }
 }
 
-void CgroupTree::group_changed(int watch) {
+void CgroupTree::watch_changed(int watch) {
   const auto found = watches_.find(watch);
   if (found == watches_.end()) return;
   const UnitId unit = found->second;
-  if (on_change_) on_change_(unit);
   Group& group = groups_.at(unit);
   if (watch == group.memory_watch) return look_for_out_of_memory(unit);
+  group_changed(unit, group);
+}
+
+void CgroupTree::group_changed(UnitId unit, Group& group) {
+  if (on_change_) on_change_(unit);
   group.known_empty = false;
   if (is_populated(unit)) return;
   look_for_out_of_memory(unit);  // why it is empty, before that it is
@@ -350,8 +386,11 @@ bool CgroupTree::try_remove(UnitId unit, Group& group) {
 void CgroupTree::forget(UnitId unit) {
   const auto found = groups_.find(unit);
   if (found == groups_.end()) return;
-  ::inotify_rm_watch(inotify_.get(), found->second.watch);
-  watches_.erase(found->second.watch);
+  unwatched_.erase(unit);
+  if (found->second.watch >= 0) {
+    ::inotify_rm_watch(inotify_.get(), found->second.watch);
+    watches_.erase(found->second.watch);
+  }
   const auto drop = [unit](auto& map, const auto& key) {
     const auto entry = map.find(key);
     if (entry != map.end() && entry->second == unit) map.erase(entry);
@@ -371,7 +410,9 @@ void CgroupTree::remove(UnitId unit) {
   const auto found = groups_.find(unit);
   if (found == groups_.end()) return;
   found->second.leaving = true;
-  try_remove(unit, found->second);
+  if (try_remove(unit, found->second)) return;
+  // From before the try that counts.
+  if (watch_events(unit)) try_remove(unit, found->second);
 }
 
 void CgroupTree::close() {

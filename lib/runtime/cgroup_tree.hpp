@@ -9,11 +9,13 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include <sys/types.h>
 
 #include "runtime/core.hpp"
+#include "runtime/loop_timer.hpp"
 #include "runtime/resource_control.hpp"
 #include "sys/cgroup.hpp"
 
@@ -72,11 +74,16 @@ class CgroupTree final : private DescriptorHandler {
   }
   /// What the last daemon knew: take_over() tells of those since. Without it they count from then.
   void set_known_oom_kills(std::optional<OomKills> known) { known_oom_kills_ = std::move(known); }
-  /// Called when the last process of a unit's group has left it.
+  /// Called when the last process of a watched group has left it.
   void set_empty_callback(EmptyCallback callback) { on_empty_ = std::move(callback); }
 
-  /// Called when the kernel changed cgroup.events of a unit's group: populated, frozen.
+  /// Called when the kernel changed cgroup.events of a watched group: populated, frozen.
   void set_change_callback(EmptyCallback callback) { on_change_ = std::move(callback); }
+  /// Watches the unit's group from here on, for as long as it has it. Most need no watch: the end
+  /// of the main process says all there is to say. True: it was not watched before, and what
+  /// happened before this call comes in no callback. Where the kernel has no watch left, the group
+  /// is looked at several times a second instead.
+  bool watch_events(UnitId unit);
 
   /// The unit's group was killed through cgroup.kill. Linux 6.18 kills whatever is cloned into such
   /// a group later, so it is made anew before the next start, or joined by the child itself while
@@ -85,7 +92,9 @@ class CgroupTree final : private DescriptorHandler {
   [[nodiscard]] bool may_clone_into(UnitId unit) const;
   /// A process is about to be put into the unit's group by us.
   void note_joined(UnitId unit);
-  /// The unit's group, opened; made and watched if it is not there.
+  /// Whether the unit has a group, or an earlier daemon left it one.
+  [[nodiscard]] bool is_there(UnitId unit, const unit::UnitSpec& spec) const;
+  /// The unit's group, opened; made if it is not there.
   Result<sys::CgroupDir> ensure(UnitId unit, const unit::UnitSpec& spec);
   /// The same for a unit of an earlier daemon's, which had processes in it.
   Result<sys::CgroupDir> take_over(UnitId unit, const unit::UnitSpec& spec);
@@ -115,23 +124,25 @@ class CgroupTree final : private DescriptorHandler {
  private:
   struct Group {
     std::uint64_t id = 0;
-    std::string path;  ///< below the base: "system.slice/foo.service"
-    int watch = -1;
+    std::string path;      ///< below the base: "system.slice/foo.service"
+    int watch = -1;        ///< of cgroup.events, once somebody has to know
     bool leaving = false;  ///< to be removed when empty
     bool killed = false;   ///< by cgroup.kill, now or, for all we know, before our time
-    /// Seen to be empty, and neither we nor cgroup.events put anything in since.
+    /// New, or seen to be empty by a watch, and neither we nor cgroup.events put anything in since.
     bool known_empty = false;
     int memory_watch = -1;  ///< of memory.events, where the memory controller is
     std::uint64_t oom_kills = 0;
   };
   void descriptor_ready(int fd, std::uint32_t events) override;
-  void group_changed(int watch);
-  Result<sys::CgroupDir> watch(UnitId unit, Group group, sys::CgroupDir directory,
-                               const unit::UnitSpec& spec, bool is_taken_over);
+  void watch_changed(int watch);
+  void group_changed(UnitId unit, Group& group);
+  void look_again();
+  Result<sys::CgroupDir> keep(UnitId unit, Group group, sys::CgroupDir directory,
+                              const unit::UnitSpec& spec, bool is_taken_over);
   void watch_memory(UnitId unit, Group& group, const sys::CgroupDir& directory,
                     const unit::UnitSpec& spec, bool is_taken_over);
   void count_oom_kills(UnitId unit, Group& group, std::uint64_t kills, std::uint64_t known);
-  Result<sys::CgroupDir> make(const std::string& path);
+  Result<sys::CgroupDir> make(Group& group);
   bool try_remove(UnitId unit, Group& group);
   /// What was written to a group, and is not what a new one has.
   struct Limits {
@@ -165,6 +176,8 @@ class CgroupTree final : private DescriptorHandler {
   std::optional<OomKills> known_oom_kills_;
   std::unordered_map<UnitId, Group> groups_;
   std::unordered_map<int, UnitId> watches_;
+  std::unordered_set<UnitId> unwatched_;  ///< that should be, and the kernel refused
+  LoopTimer again_;
   std::unordered_map<std::uint64_t, UnitId> by_id_;
   std::unordered_map<std::string_view, UnitId> by_path_;  ///< views of Group::path
 };

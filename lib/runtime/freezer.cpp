@@ -21,6 +21,7 @@ void Freezer::ask(UnitId unit, bool freeze, Done done) {
   const FreezerState now = state(unit);
   const bool is_there = now == (freeze ? FreezerState::frozen : FreezerState::running);
   if (is_there) return done({});
+  groups_.watch_events(unit);
   const auto group = groups_.group(unit);
   const Status asked = !group ? Status(group.error()) : freeze ? group->freeze() : group->thaw();
   if (!asked) return done(asked);

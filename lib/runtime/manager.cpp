@@ -14,6 +14,7 @@
 #include "runtime/clock.hpp"
 #include "runtime/manager_impl.hpp"
 #include "runtime/system_facts.hpp"
+#include "sys/descriptor_reserve.hpp"
 #include "sys/proc.hpp"
 #include "sys/reaper.hpp"
 
@@ -40,6 +41,9 @@ engine::EngineConfig engine_config(const Config& config, const unit::SpecifierCo
   return result;
 }
 
+// What a thousand services and more take: 64 KiB of the kernel's memory.
+constexpr int kDescriptorsAtOnce = 8192;
+
 // One descriptor for each process and each log pipe: as many as we may have. Services get the limit
 // we were given.
 void raise_descriptor_limit(unit::Settings& defaults) {
@@ -52,6 +56,7 @@ void raise_descriptor_limit(unit::Settings& defaults) {
                unit::ResourceLimit{number(limit.rlim_cur), number(limit.rlim_max)});
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+  sys::make_room_for_descriptors(kDescriptorsAtOnce);
 }
 
 // What a service is given of the daemon's own block: as a system manager next to nothing, as a

@@ -226,6 +226,7 @@ void Manager::Impl::turn_ended() {
     run(effects);
     observers.flush();
     collection_armed = false;
+    keeper.at_rest();
     give_memory_back();
   });
 }

@@ -295,7 +295,7 @@ void ServiceSpawner::launch(const std::shared_ptr<Pending>& pending, exec::Compi
   if (parts_.groups.is_available()) {
     auto opened = parts_.groups.ensure(effect.unit, *pending->request.spec);
     if (!opened) {
-      fail(effect, exec::ExitCode::cgroup, std::move(opened).error());
+      fail(effect, exec::ExitCode::none, std::move(opened).error());
       return;
     }
     group = *std::move(opened);

@@ -56,13 +56,15 @@ void StartPreparer::answer(UnitId unit, ConditionOutcome outcome) {
     failed_[unit] = event.failed_condition;
   }
   if (event.conditions_ok && event.asserts_ok && runs_processes(*spec)) {
-    if (groups_.is_available()) {
-      if (auto made = groups_.ensure(unit, *spec); !made) event.error = std::move(made).error();
-    } else {
+    const bool is_scope = spec->name.type() == unit::UnitType::scope;
+    if (!groups_.is_available()) {
       groups_.deplore(*spec);
+    } else if (is_scope || groups_.is_there(unit, *spec)) {
+      // A service's is otherwise made with its first process: nothing can have been left in it.
+      if (auto made = groups_.ensure(unit, *spec); !made) event.error = std::move(made).error();
     }
     event.leftovers = static_cast<std::uint32_t>(tree_.members(unit).size());
-    if (spec->name.type() == unit::UnitType::scope && !event.error) {
+    if (is_scope && !event.error) {
       if (Status filled = fill_scope(unit); !filled) event.error = std::move(filled).error();
     }
   }

@@ -16,7 +16,10 @@ namespace {
 
 constexpr std::string_view kUnitPrefix = "unit ";
 constexpr std::string_view kProcess = "process ";
-constexpr std::uint64_t kSlack = 256U << 10U;  ///< a journal up to this size is left as it is
+// How far the journal may outgrow what it says before it is begun anew: while much happens, and
+// when nothing does.
+constexpr std::uint64_t kSlack = 4U << 20U;
+constexpr std::uint64_t kSlackAtRest = 64U << 10U;
 
 std::string unit_key(std::string_view name) {
   return std::string(kUnitPrefix).append(name);
@@ -410,6 +413,16 @@ Status StateKeeper::rewrite() {
   return {};
 }
 
+/// That takes room, which may be found again some other time.
+void StateKeeper::shorten(std::uint64_t longest) {
+  if (file_.size() > longest) static_cast<void>(rewrite());
+}
+
+void StateKeeper::at_rest() {
+  flush();
+  if (open_ && !behind_) shorten(kSlackAtRest + 2 * file_.size_when_made());
+}
+
 Status StateKeeper::write(exec::Gate* gate) {
   if (!open_ || (batch_.empty() && !behind_)) return {};
   if (behind_) {
@@ -418,12 +431,9 @@ Status StateKeeper::write(exec::Gate* gate) {
   }
   const StateBatch batch = std::exchange(batch_, {});
   Status written = file_.append(batch, gate);
-  // The journal has outgrown what it says several times over: begin it anew. That takes room, which
-  // may be found again some other time. Not while a child at its gate looks for its record in it.
+  // Not while a child at its gate looks for its record in it.
   constexpr std::uint64_t kTimes = 4;
-  if (written && gate == nullptr && file_.size() > kSlack + kTimes * file_.size_when_made()) {
-    static_cast<void>(rewrite());
-  }
+  if (written && gate == nullptr) shorten(kSlack + kTimes * file_.size_when_made());
   if (!written) {
     behind_ = true;
     log(LogLevel::error, fmt::format("The state is not kept: {}", written.error().to_string()));

@@ -100,6 +100,9 @@ class StateKeeper {
   void remove_entry(const std::string& key);
   /// Writes all that changed and is not written.
   void flush();
+  /// Nothing has happened for a while, and no child is at its gate: a file that says little in many
+  /// words is begun anew.
+  void at_rest();
   /// Errors: the file lacks something that could not be written.
   [[nodiscard]] Status is_kept() const;
 
@@ -109,6 +112,7 @@ class StateKeeper {
   void unit_removed(UnitId unit, const std::string& name);
   Status write(exec::Gate* gate = nullptr);
   Status rewrite();
+  void shorten(std::uint64_t longest);
   Status make_anew();
   Status go_on(const StateEntries& was, const engine::Effects& effects);
   void set_process(ProcessId id, SpawnId spawn);

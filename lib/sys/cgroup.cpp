@@ -163,6 +163,19 @@ Result<CgroupDir> CgroupDir::open_below(const std::string& below) const {
   return CgroupDir(std::move(fd), joined(path_, below), joined(file_path_, below));
 }
 
+Result<CgroupDir> CgroupDir::make_below(const std::string& below) const {
+  const long made = call(SYS_mkdirat, get(), below.c_str(), 0755);
+  if (is_error(made)) {
+    return Error::from_errno(static_cast<int>(-made),
+                             fmt::format("Cannot make the cgroup {}", joined(path_, below)));
+  }
+  return open_below(below);
+}
+
+bool CgroupDir::has_below(const std::string& below) const {
+  return call(SYS_faccessat, get(), below.c_str(), F_OK) == 0;
+}
+
 Result<bool> CgroupDir::populated_below(const std::string& below) const {
   return flag_in_events(get(), below + "/cgroup.events", "populated");
 }

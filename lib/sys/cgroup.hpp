@@ -51,6 +51,11 @@ class CgroupDir {
   [[nodiscard]] Result<CgroupDir> open_below(const std::string& below) const;
   /// populated() of a group below this one. Errors: there is no such group.
   [[nodiscard]] Result<bool> populated_below(const std::string& below) const;
+  /// Makes a group below this one, whose parent is there already, by its path from here. Errors:
+  /// it is there (errno EEXIST), or its parent is not (ENOENT).
+  [[nodiscard]] Result<CgroupDir> make_below(const std::string& below) const;
+  /// Whether there is a group with this path from here.
+  [[nodiscard]] bool has_below(const std::string& below) const;
   /// Made if it is not there. `name` is one path component.
   [[nodiscard]] Result<CgroupDir> create_child(const std::string& name) const;
   /// Names of the sub-groups.

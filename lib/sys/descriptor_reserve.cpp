@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "sys/kernel.hpp"
 
@@ -24,6 +27,18 @@ Status check_reserve(int fd, DescriptorUse use) {
                            "control",
                            fd, limit.rlim_cur))
       .advise("Stop services, or raise LimitNOFILE= of pidward itself");
+}
+
+void make_room_for_descriptors(int count) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    count = static_cast<int>(std::min<rlim_t>(static_cast<rlim_t>(count), limit.rlim_cur));
+  }
+  const int any = ::eventfd(0, EFD_CLOEXEC);
+  if (any < 0) return;
+  const int highest = ::fcntl(any, F_DUPFD_CLOEXEC, count - 1);
+  if (highest >= 0) ::close(highest);
+  ::close(any);
 }
 
 }  // namespace pidward::sys

@@ -16,4 +16,11 @@ enum class DescriptorUse : unsigned char {
 /// Errors: limit_exceeded when `fd` is one of those kept back from this use.
 Status check_reserve(int fd, DescriptorUse use);
 
+/// Lets the kernel's table of our descriptors have room for `count` of them (or as many as the
+/// limit allows) from now on. A table that grows while a thread or a child shares it makes
+/// everybody wait for an RCU grace period (expand_fdtable() in fs/file.c), 10 to 20 ms for each
+/// doubling: so this is for the time before there are threads. Without success nothing but that
+/// time is lost.
+void make_room_for_descriptors(int count);
+
 }  // namespace pidward::sys

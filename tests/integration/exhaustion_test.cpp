@@ -44,6 +44,30 @@ TEST(Exhaustion, WithoutDescriptorsAStartFailsAndEverythingElseGoesOn) {
   EXPECT_EQ(again.exit_code, 0) << again.output;
 }
 
+TEST(Exhaustion, WithoutAWatchLeftAStopStillEndsWithTheLastProcess) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  Daemon daemon;
+  daemon.unit("idle.target", "[Unit]\nDescription=Nothing at all\n");
+  // Nobody's end is told but by the control group, and nothing else stops before the timeout.
+  daemon.unit("forks.service",
+              "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+              "ExecStart=/bin/sh -c '/bin/sleep 1000 & /bin/sleep 1000 &'\n"
+              "TimeoutStopSec=infinity\n");
+  ASSERT_TRUE(daemon.start(
+      {.arguments = {"--unit", "idle.target", "--bus", "off"},
+       .wrapper = {"/usr/bin/unshare", "--user", "--map-root-user", "/bin/sh", "-c",
+                   "echo 0 > /proc/sys/user/max_inotify_watches && exec \"$@\"", "sh"}}));
+  EXPECT_EQ(daemon.ctl({"start", "forks.service"}).code, 0);
+  if (daemon.property("forks.service", "ControlGroup").empty()) GTEST_SKIP() << "no control groups";
+  EXPECT_NE(daemon.ctl({"ps", "forks.service"}).out.find("sleep 1000"), std::string::npos);
+  const auto stopped = daemon.ctl({"stop", "forks.service"});
+  EXPECT_EQ(stopped.code, 0) << stopped.err;
+  EXPECT_EQ(daemon.property("forks.service", "ActiveState"), "inactive");
+  EXPECT_EQ(daemon.ctl({"ps", "forks.service"}).out.find("sleep 1000"), std::string::npos);
+  EXPECT_NE(daemon.output().find("fs.inotify.max_user_watches"), std::string::npos)
+      << daemon.output();
+}
+
 /// A user's own supervisor, whose user has nothing else that runs.
 class NoProcesses : public ::testing::Test {
  protected:

@@ -110,6 +110,7 @@ bool Daemon::start(DaemonOptions options) {
   call.arguments.insert(call.arguments.end(), options_.arguments.begin(), options_.arguments.end());
   call.environment.insert(call.environment.end(), options_.environment.begin(),
                           options_.environment.end());
+  call.arguments.insert(call.arguments.begin(), options_.wrapper.begin(), options_.wrapper.end());
   auto started = Program::start(call);
   if (!started) {
     ADD_FAILURE() << started.error().to_string();

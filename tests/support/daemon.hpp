@@ -29,6 +29,7 @@ struct DaemonOptions {
   std::vector<std::string> arguments;    ///< further ones for the daemon
   std::vector<std::string> environment;  ///< "KEY=VALUE", for daemon and pidwardctl
   rlim_t descriptors = 0;                ///< RLIMIT_NOFILE of the daemon; 0: ours
+  std::vector<std::string> wrapper;      ///< a command that executes the daemon's in its place
 };
 
 class Daemon {

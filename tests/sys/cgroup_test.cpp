@@ -126,6 +126,19 @@ TEST_P(CgroupTest, AGroupBelowIsFoundByItsPathFromHere) {
   EXPECT_FALSE(group_.populated_below("middle/leaf"));
 }
 
+TEST_P(CgroupTest, AGroupIsMadeBelowOneThatIsThere) {
+  if (!usable()) return;
+  EXPECT_FALSE(group_.has_below("middle/leaf"));
+  EXPECT_EQ(group_.make_below("middle/leaf").error().sys_errno(), ENOENT);
+  ASSERT_TRUE(group_.create_child("middle"));
+  const auto made = group_.make_below("middle/leaf");
+  ASSERT_TRUE(made) << made.error().to_string();
+  EXPECT_EQ(*made->id(), *group_.open_below("middle/leaf")->id());
+  EXPECT_TRUE(group_.has_below("middle/leaf"));
+  // One that is there is somebody's.
+  EXPECT_EQ(group_.make_below("middle/leaf").error().sys_errno(), EEXIST);
+}
+
 TEST_P(CgroupTest, TakesInAProcessByPidfd) {
   if (!usable()) return;
   LiveChild child = LiveChild::sleeping();

@@ -1,6 +1,8 @@
 #include "sys/fd.hpp"
 
 #include <cerrno>
+#include <cstdlib>
+#include <string>
 #include <type_traits>
 
 #include <fcntl.h>
@@ -8,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "sys/descriptor_reserve.hpp"
 #include "sys/faulty_kernel.hpp"
 #include "sys/live_child.hpp"
 
@@ -151,6 +154,22 @@ TEST(Fd, LeavesNothingOpenWhenAStepFails) {
   EXPECT_EQ(file.error().sys_errno(), ENOSPC);
   kernel.fail(SYS_pipe2, EMFILE);
   EXPECT_EQ(make_pipe().error().code(), Errc::limit_exceeded);
+  EXPECT_EQ(test::open_descriptors(), before);
+}
+
+TEST(Fd, TheTableHasRoomBeforeItIsNeeded) {
+  const auto size = [] {
+    const std::string text = read_file("/proc/self/status").value_or("");
+    return std::strtol(text.c_str() + text.find("FDSize:") + 7, nullptr, 10);
+  };
+  const std::size_t before = test::open_descriptors();
+  const auto wanted = static_cast<int>(2 * size());
+  make_room_for_descriptors(wanted);
+  EXPECT_GE(size(), wanted);
+  EXPECT_EQ(test::open_descriptors(), before);
+  // More than are allowed: as many as are.
+  make_room_for_descriptors(1 << 30);
+  EXPECT_GE(size(), wanted);
   EXPECT_EQ(test::open_descriptors(), before);
 }
 
