@@ -1,14 +1,40 @@
 #include "bus/interface.hpp"
 
+#include <algorithm>
+
 #include <fmt/core.h>
 
 namespace pidward::bus {
 
+namespace {
+
+template <typename Row>
+auto position(const std::vector<Row>& rows, const std::vector<std::uint16_t>& index,
+              std::string_view name) {
+  return std::ranges::lower_bound(index, name, {}, [&](std::uint16_t at) { return rows[at].name; });
+}
+
+template <typename Row>
+const Row* find(const std::vector<Row>& rows, const std::vector<std::uint16_t>& index,
+                std::string_view name) {
+  const auto at = position(rows, index, name);
+  return at != index.end() && rows[*at].name == name ? &rows[*at] : nullptr;
+}
+
+/// False: one of the same name was first.
+template <typename Row>
+bool insert(std::vector<Row>& rows, std::vector<std::uint16_t>& index, const Row& row) {
+  const auto at = position(rows, index, row.name);
+  if (at != index.end() && rows[*at].name == row.name) return false;
+  index.insert(at, static_cast<std::uint16_t>(rows.size()));
+  rows.push_back(row);
+  return true;
+}
+
+}  // namespace
+
 void Interface::add(std::span<const Method> methods) {
-  for (const Method& method : methods) {
-    const auto at = static_cast<std::uint32_t>(methods_.size());
-    if (method_index_.emplace(method.name, at).second) methods_.push_back(method);
-  }
+  for (const Method& method : methods) insert(methods_, method_index_, method);
 }
 
 void Interface::add(std::span<const Signal> signals) {
@@ -20,21 +46,25 @@ void Interface::add(std::span<const Property> properties) {
 }
 
 void Interface::add(const Property& property) {
-  const auto at = static_cast<std::uint32_t>(properties_.size());
-  if (!property_index_.emplace(property.name, at).second) return;
-  properties_.push_back(property);
+  if (!insert(properties_, property_index_, property)) return;
   announces_ = announces_ || property.announce == Announce::emits ||
                property.announce == Announce::invalidates;
 }
 
+void Interface::complete() {
+  methods_.shrink_to_fit();
+  signals_.shrink_to_fit();
+  properties_.shrink_to_fit();
+  method_index_.shrink_to_fit();
+  property_index_.shrink_to_fit();
+}
+
 const Method* Interface::method(std::string_view name) const {
-  const auto found = method_index_.find(name);
-  return found == method_index_.end() ? nullptr : &methods_[found->second];
+  return find(methods_, method_index_, name);
 }
 
 const Property* Interface::property(std::string_view name) const {
-  const auto found = property_index_.find(name);
-  return found == property_index_.end() ? nullptr : &properties_[found->second];
+  return find(properties_, property_index_, name);
 }
 
 void write_properties(Writer& out, const Interface& interface, const Subject& subject,

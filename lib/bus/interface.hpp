@@ -8,7 +8,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "bus/object_path.hpp"
@@ -87,7 +86,8 @@ struct Signal {
   std::string_view names;
 };
 
-/// One interface. Built once; rows added first win over later ones of the same name.
+/// One interface, of fewer than 65,536 rows of a kind. Built once; rows added first win over later
+/// ones of the same name.
 class Interface {
  public:
   explicit Interface(std::string name) : name_(std::move(name)) {}
@@ -96,6 +96,8 @@ class Interface {
   void add(std::span<const Signal> signals);
   void add(std::span<const Property> properties);
   void add(const Property& property);
+  /// All rows are there: gives back the room for more.
+  void complete();
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const Method* method(std::string_view name) const;
@@ -111,8 +113,9 @@ class Interface {
   std::vector<Method> methods_;
   std::vector<Signal> signals_;
   std::vector<Property> properties_;
-  std::unordered_map<std::string_view, std::uint32_t> method_index_;
-  std::unordered_map<std::string_view, std::uint32_t> property_index_;
+  // Positions, sorted by name.
+  std::vector<std::uint16_t> method_index_;
+  std::vector<std::uint16_t> property_index_;
   bool announces_ = false;
 };
 

@@ -30,8 +30,7 @@ constexpr Stream kStreams[] = {{STDIN_FILENO, ExitCode::standard_input, "set up 
                                {STDERR_FILENO, ExitCode::standard_error, "set up standard error"}};
 
 unit::StreamTarget target_of(const unit::Settings& settings, Directive directive) {
-  const unit::Value* value = settings.get(directive);
-  const auto* target = value == nullptr ? nullptr : std::get_if<unit::StreamTarget>(value);
+  const unit::StreamTarget* const target = settings.stream(directive);
   return target == nullptr ? unit::StreamTarget{} : *target;
 }
 

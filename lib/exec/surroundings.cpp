@@ -36,8 +36,7 @@ std::vector<std::string> matching_files(const std::string& pattern) {
 }
 
 bool writes_terminal(const unit::Settings& settings, Directive directive) {
-  const unit::Value* value = settings.get(directive);
-  const auto* target = value == nullptr ? nullptr : std::get_if<unit::StreamTarget>(value);
+  const unit::StreamTarget* const target = settings.stream(directive);
   return target != nullptr &&
          static_cast<unit::StandardOutput>(target->kind) == unit::StandardOutput::tty;
 }

@@ -24,8 +24,7 @@ using unit::StandardInput;
 constexpr mode_t kTerminalMode = 0620;  // its user writes, the group tty may send messages
 
 StandardInput input_kind(const unit::Settings& settings) {
-  const unit::Value* value = settings.get(Directive::StandardInput);
-  const auto* target = value == nullptr ? nullptr : std::get_if<unit::StreamTarget>(value);
+  const unit::StreamTarget* const target = settings.stream(Directive::StandardInput);
   return target == nullptr ? StandardInput::null : static_cast<StandardInput>(target->kind);
 }
 

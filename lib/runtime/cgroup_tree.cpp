@@ -96,7 +96,7 @@ void CgroupTree::kill_marked_below(const sys::CgroupDir& group, const std::strin
   const auto children = group.children();
   for (const std::string& name : children ? *children : std::vector<std::string>{}) {
     const std::string below = path.empty() ? name : path + "/" + name;
-    if (by_path_.contains(below)) continue;
+    if (owner_of(below)) continue;
     const auto child = group.open_child(name);
     if (!child) continue;
     // Below the group of a unit are its own, if any.
@@ -158,9 +158,7 @@ Result<sys::CgroupDir> CgroupTree::keep(UnitId unit, Group group, sys::CgroupDir
   group.known_empty = !group.killed;
   write_limits(directory, group.path, !group.killed, spec);
   watch_memory(unit, group, directory, spec, is_taken_over);
-  const Group& kept = groups_.emplace(unit, std::move(group)).first->second;
-  by_path_.erase(kept.path);  // its view may be of another unit's string
-  by_path_.emplace(kept.path, unit);
+  groups_.emplace(unit, std::move(group));
   return directory;
 }
 
@@ -320,11 +318,24 @@ std::optional<UnitId> CgroupTree::unit_at(const std::string& path) const {
   const std::size_t skipped = base_.path() == "/" ? 1 : base_.path().size() + 1;
   std::string inner = path.size() > skipped ? path.substr(skipped) : std::string();
   while (!inner.empty()) {
-    if (const auto found = by_path_.find(inner); found != by_path_.end()) return found->second;
+    if (const auto unit = owner_of(inner)) return unit;
     const std::size_t slash = inner.rfind('/');
     inner.resize(slash == std::string::npos ? 0 : slash);
   }
   return std::nullopt;
+}
+
+std::optional<UnitId> CgroupTree::owner_of(std::string_view path) const {
+  // The name of a group is that of its unit, perhaps with something in front.
+  std::string_view name = path.substr(path.rfind('/') + 1);
+  for (;;) {
+    const auto parsed = unit::UnitName::parse(name);
+    const auto unit = parsed ? core_.engine.find(*parsed) : std::nullopt;
+    const auto found = unit ? groups_.find(*unit) : groups_.end();
+    if (found != groups_.end() && found->second.path == path) return unit;
+    if (!name.starts_with('_')) return std::nullopt;
+    name.remove_prefix(1);
+  }
 }
 
 std::optional<UnitId> CgroupTree::unit_by_id(std::uint64_t cgroup_id) const {
@@ -391,12 +402,10 @@ void CgroupTree::forget(UnitId unit) {
     ::inotify_rm_watch(inotify_.get(), found->second.watch);
     watches_.erase(found->second.watch);
   }
-  const auto drop = [unit](auto& map, const auto& key) {
-    const auto entry = map.find(key);
-    if (entry != map.end() && entry->second == unit) map.erase(entry);
-  };
-  drop(by_id_, found->second.id);
-  drop(by_path_, found->second.path);
+  if (const auto entry = by_id_.find(found->second.id);
+      entry != by_id_.end() && entry->second == unit) {
+    by_id_.erase(entry);
+  }
   limits_.erase(found->second.path);
   if (found->second.oom_kills > 0 && on_oom_kills_) on_oom_kills_(found->second.id, 0);
   if (found->second.memory_watch >= 0) {

@@ -159,6 +159,8 @@ class CgroupTree final : private DescriptorHandler {
   void kill_marked_below(const sys::CgroupDir& group, const std::string& path);
   void forget(UnitId unit);
   [[nodiscard]] std::string full_path(const Group& group) const;
+  /// The unit that has the group with exactly this path below the base.
+  [[nodiscard]] std::optional<UnitId> owner_of(std::string_view path) const;
 
   Core& core_;
   std::optional<sys::CgroupMount> mount_;
@@ -179,7 +181,6 @@ class CgroupTree final : private DescriptorHandler {
   std::unordered_set<UnitId> unwatched_;  ///< that should be, and the kernel refused
   LoopTimer again_;
   std::unordered_map<std::uint64_t, UnitId> by_id_;
-  std::unordered_map<std::string_view, UnitId> by_path_;  ///< views of Group::path
 };
 
 }  // namespace pidward::runtime

@@ -61,8 +61,7 @@ std::string identifier_of(const unit::UnitSpec& spec, const exec::ExecPlan& plan
 
 /// Where else what a stream logs goes: StandardOutput=kmsg, journal+console and so on.
 LogCopies copies_of(const unit::Settings& settings, Directive stream) {
-  const unit::Value* value = settings.get(stream);
-  const auto* target = value == nullptr ? nullptr : std::get_if<unit::StreamTarget>(value);
+  const unit::StreamTarget* const target = settings.stream(stream);
   if (target == nullptr) return {};
   const auto kind = static_cast<StandardOutput>(target->kind);
   return {

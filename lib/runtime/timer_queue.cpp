@@ -80,6 +80,8 @@ void TimerQueue::rearm() {
   if (next == waiting_for_) return;
   waiting_for_ = next;
   if (heap_.empty()) {
+    // What thousands of starts armed at once is not kept for the next thousands.
+    if (heap_.capacity() > kDeadSlack) heap_ = {};
     timer_.cancel();
     return;
   }

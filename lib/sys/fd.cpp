@@ -101,7 +101,10 @@ Result<std::string> read_all(int fd, std::size_t limit) {
       return had + (is_error(got) ? 0 : static_cast<std::size_t>(got));
     });
     if (is_error(got)) return Error::from_errno(static_cast<int>(-got), "Cannot read");
-    if (got == 0) return text;
+    if (got == 0) {
+      text.shrink_to_fit();  // some keep it
+      return text;
+    }
     if (text.size() > limit) {
       return Error(Errc::limit_exceeded, fmt::format("Longer than {} bytes", limit));
     }

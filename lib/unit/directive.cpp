@@ -1,7 +1,8 @@
 #include "unit/directive.hpp"
 
 #include <algorithm>
-#include <unordered_map>
+#include <array>
+#include <vector>
 
 #include "base/contract.hpp"
 #include "unit/enums.hpp"
@@ -46,15 +47,35 @@ constexpr std::array<std::string_view, kSections> kSectionNames{
     "Unit",  "Install", "Service", "Socket",    "Timer", "Path",
     "Slice", "Scope",   "Mount",   "Automount", "Swap"};
 
-/// Names are unique in the table, so one index serves all sections.
-const std::unordered_map<std::string_view, const Row*>& index_by_name() {
-  static const auto index = [] {
-    std::unordered_map<std::string_view, const Row*> map;
-    for (const Row& each : kTable) map.emplace(each.name, &each);
-    return map;
-  }();
-  return index;
-}
+/// Positions in the table, sorted by name. Names are unique in it, so one index serves all
+/// sections.
+constexpr std::array<std::uint16_t, kRows> kByName = [] {
+  std::array<std::uint16_t, kRows> order{};
+  for (std::size_t i = 0; i < kRows; ++i) order[i] = static_cast<std::uint16_t>(i);
+  std::sort(order.begin(), order.end(),
+            [](std::uint16_t a, std::uint16_t b) { return kTable[a].name < kTable[b].name; });
+  return order;
+}();
+
+/// The default of each row that has one.
+struct Defaults {
+  static constexpr std::uint16_t kNone = UINT16_MAX;
+  std::array<std::uint16_t, kRows> places{};  ///< in `values`
+  std::vector<Value> values;
+
+  Defaults() {
+    values.reserve(static_cast<std::size_t>(
+        std::ranges::count_if(kTable, [](const Row& each) { return !each.default_text.empty(); })));
+    for (std::size_t i = 0; i < kRows; ++i) {
+      places[i] = kNone;
+      if (kTable[i].default_text.empty()) continue;
+      Result<Value> parsed = parse_value(kTable[i], kTable[i].default_text);
+      PIDWARD_EXPECT(parsed.has_value());
+      places[i] = static_cast<std::uint16_t>(values.size());
+      values.push_back(*std::move(parsed));
+    }
+  }
+};
 
 }  // namespace
 
@@ -124,9 +145,12 @@ const Alias* find_alias(Section section, std::string_view name) {
 }
 
 const Row* find_row(Section section, std::string_view name) {
-  const auto found = index_by_name().find(name);
-  if (found != index_by_name().end() && (found->second->sections & section_bit(section)) != 0)
-    return found->second;
+  const auto* const found =
+      std::ranges::lower_bound(kByName, name, {}, [](std::uint16_t at) { return kTable[at].name; });
+  if (found != kByName.end() && kTable[*found].name == name &&
+      (kTable[*found].sections & section_bit(section)) != 0) {
+    return &kTable[*found];
+  }
   const Alias* const alias = find_alias(section, name);
   return alias == nullptr ? nullptr : &row(alias->target);
 }
@@ -150,18 +174,9 @@ std::optional<std::string_view> nearest_name(Section section, std::string_view m
 }
 
 const Value* default_value(Directive id) {
-  static const auto defaults = [] {
-    std::vector<std::optional<Value>> values(kRows);
-    for (const Row& each : kTable) {
-      if (each.default_text.empty()) continue;
-      Result<Value> parsed = parse_value(each, each.default_text);
-      PIDWARD_EXPECT(parsed.has_value());
-      values[static_cast<std::size_t>(each.id)] = *std::move(parsed);
-    }
-    return values;
-  }();
-  const auto& value = defaults.at(static_cast<std::size_t>(id));
-  return value ? &*value : nullptr;
+  static const Defaults kDefaults;
+  const std::uint16_t place = kDefaults.places.at(static_cast<std::size_t>(id));
+  return place == Defaults::kNone ? nullptr : &kDefaults.values[place];
 }
 
 }  // namespace pidward::unit

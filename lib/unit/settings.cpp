@@ -73,12 +73,21 @@ const ConditionList& Settings::conditions() const {
   return typed<ConditionList>(get(kConditionStore));
 }
 const ExitStatusSet& Settings::exit_statuses(Directive id) const {
-  return typed<ExitStatusSet>(get(id));
+  static const ExitStatusSet kNone;
+  const Value* const value = get(id);
+  if (value == nullptr) return kNone;
+  const auto* const held = boxed<ExitStatusSet>(*value);
+  PIDWARD_EXPECT(held != nullptr);
+  return *held;
+}
+
+const StreamTarget* Settings::stream(Directive id) const {
+  const Value* const value = get(id);
+  return value == nullptr ? nullptr : boxed<StreamTarget>(*value);
 }
 
 bool Settings::goes_to_log(Directive stream) const {
-  const Value* const value = get(stream);
-  const auto* const target = value == nullptr ? nullptr : std::get_if<StreamTarget>(value);
+  const StreamTarget* const target = this->stream(stream);
   if (target == nullptr) return false;
   switch (static_cast<StandardOutput>(target->kind)) {
     case StandardOutput::journal:

@@ -36,6 +36,8 @@ class Settings {
   [[nodiscard]] const ConditionList& conditions()
       const;  ///< all Condition…= and Assert…= lines, in file order
   [[nodiscard]] const ExitStatusSet& exit_statuses(Directive id) const;
+  /// Where a standard stream goes; nullptr where nothing is said of it.
+  [[nodiscard]] const StreamTarget* stream(Directive id) const;
   template <typename Enum>
   [[nodiscard]] Enum choice(Directive id) const {
     return static_cast<Enum>(integer(id));

@@ -71,8 +71,8 @@ void merge_cpus(Value& value, Value line) {
 }
 
 void merge_statuses(Value& value, Value line) {
-  auto& to = std::get<ExitStatusSet>(value);
-  const auto& from = std::get<ExitStatusSet>(line);
+  ExitStatusSet& to = *std::get<Boxed<ExitStatusSet>>(value);
+  const ExitStatusSet& from = *std::get<Boxed<ExitStatusSet>>(line);
   merge_sorted(to.codes, from.codes);
   merge_sorted(to.signals, from.signals);
 }

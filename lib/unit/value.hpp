@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -108,12 +109,44 @@ struct RawText {
   friend bool operator==(const RawText&, const RawText&) = default;
 };
 
+/// A T of its own on the heap, with the behaviour of a T: what is large and rare is held so, and a
+/// Value stays small. Moved from, it may only be assigned to or destroyed.
+template <typename T>
+class Boxed {
+ public:
+  Boxed(T value)  // NOLINT(google-explicit-constructor): a T is to become a Value as all others do
+      : held_(std::make_unique<T>(std::move(value))) {}
+  Boxed(const Boxed& other) : held_(std::make_unique<T>(*other.held_)) {}
+  Boxed(Boxed&&) noexcept = default;
+  Boxed& operator=(const Boxed& other) {
+    if (this != &other) held_ = std::make_unique<T>(*other.held_);
+    return *this;
+  }
+  Boxed& operator=(Boxed&&) noexcept = default;
+  ~Boxed() = default;
+
+  [[nodiscard]] T& operator*() { return *held_; }
+  [[nodiscard]] const T& operator*() const { return *held_; }
+  friend bool operator==(const Boxed& a, const Boxed& b) { return *a == *b; }
+
+ private:
+  std::unique_ptr<T> held_;
+};
+
 /// std::int64_t: integers, choices (index), signals, modes; std::uint64_t: sizes and counts
 /// (UINT64_MAX = infinity); std::vector<std::string>: lists of words, paths, names, "KEY=VALUE"
 /// assignments.
 using Value = std::variant<bool, std::int64_t, std::uint64_t, Duration, std::string,
-                           std::vector<std::string>, ExecList, ConditionList, ExitStatusSet,
-                           ResourceLimit, StreamTarget, std::vector<ExecDirectory>,
+                           std::vector<std::string>, ExecList, ConditionList, Boxed<ExitStatusSet>,
+                           ResourceLimit, Boxed<StreamTarget>, std::vector<ExecDirectory>,
                            std::vector<SocketListen>, std::vector<Trigger>, RawText>;
+static_assert(sizeof(Value) <= sizeof(std::string) + sizeof(void*), "there are many of them");
+
+/// What the value holds in a box; nullptr where that is no T.
+template <typename T>
+[[nodiscard]] const T* boxed(const Value& value) {
+  const auto* const box = std::get_if<Boxed<T>>(&value);
+  return box == nullptr ? nullptr : &**box;
+}
 
 }  // namespace pidward::unit

@@ -190,13 +190,14 @@ class Formatter {
           {(each.is_assert ? "Assert" : "Condition") + each.kind, format_condition(each)});
     }
   }
-  void operator()(const ExitStatusSet& value) { add(format_statuses(value)); }
+  void operator()(const Boxed<ExitStatusSet>& value) { add(format_statuses(*value)); }
   void operator()(const ResourceLimit& value) {
     const std::string soft = number_or_infinity(value.soft);
     add(value.soft == value.hard ? soft
                                  : fmt::format("{}:{}", soft, number_or_infinity(value.hard)));
   }
-  void operator()(const StreamTarget& value) {
+  void operator()(const Boxed<StreamTarget>& boxed) {
+    const StreamTarget& value = *boxed;
     const std::string_view word = row_.choices[static_cast<std::size_t>(value.kind)];
     add(value.argument.empty() ? std::string(word) : fmt::format("{}:{}", word, value.argument));
   }

@@ -32,7 +32,13 @@ template <typename T>
 T parsed(Directive id, std::string_view text) {
   Parsed result = read(id, text);
   for (const ParseNote& note : result.notes) ADD_FAILURE() << note.message;
-  if (result.value) return std::get<T>(*std::move(result.value));
+  if (result.value) {
+    if constexpr (std::is_same_v<T, ExitStatusSet> || std::is_same_v<T, StreamTarget>) {
+      return *boxed<T>(*result.value);
+    } else {
+      return std::get<T>(*std::move(result.value));
+    }
+  }
   ADD_FAILURE() << row(id).name << "=" << text << ": " << result.value.error().message();
   return T{};
 }
@@ -126,7 +132,7 @@ TEST(ExitStatuses, AreNumbersNamesAndSignals) {
   EXPECT_EQ(parsed<ExitStatusSet>(Directive::SuccessExitStatus, "TEMPFAIL 250 SIGKILL 1 250"),
             (ExitStatusSet{{1, 75, 250}, {9}}));
   const Parsed result = read(Directive::SuccessExitStatus, "1 foo SIGTERM 300");
-  EXPECT_EQ(std::get<ExitStatusSet>(*result.value), (ExitStatusSet{{1}, {15}}));
+  EXPECT_EQ(*boxed<ExitStatusSet>(*result.value), (ExitStatusSet{{1}, {15}}));
   EXPECT_EQ(result.notes.size(), 2U);
 }
 
@@ -150,7 +156,7 @@ TEST(Streams, NameTheirTarget) {
 
 TEST(Streams, OfSyslogDaysBecomeTheJournal) {
   const Parsed result = read(Directive::StandardOutput, "syslog");
-  EXPECT_EQ(std::get<StreamTarget>(*result.value).kind,
+  EXPECT_EQ(boxed<StreamTarget>(*result.value)->kind,
             static_cast<std::int64_t>(StandardOutput::journal));
   ASSERT_EQ(result.notes.size(), 1U);
   EXPECT_THAT(result.notes[0].message, HasSubstr("'syslog' is obsolete"));

@@ -83,6 +83,7 @@ Catalogue::Catalogue() {
 }
 
 const Interface* Catalogue::keep(Interface interface) {
+  interface.complete();
   all_.push_back(std::make_unique<Interface>(std::move(interface)));
   return all_.back().get();
 }

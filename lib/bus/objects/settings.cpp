@@ -35,7 +35,9 @@ struct AsText {
     return row.choices.empty() ? std::to_string(value) : word_of(row, value);
   }
   std::string operator()(const std::string& value) const { return value; }
-  std::string operator()(const unit::StreamTarget& value) const { return word_of(row, value.kind); }
+  std::string operator()(const unit::Boxed<unit::StreamTarget>& value) const {
+    return word_of(row, (*value).kind);
+  }
   std::string operator()(const std::vector<std::string>& value) const { return join(value); }
   std::string operator()(const unit::RawText& value) const { return join(value.lines); }
   template <typename T>
@@ -245,8 +247,9 @@ void write_value(Writer& out, const Row& row, const Value& value) {
     out.as(std::visit(AsStrings(), value));
   } else if (type == "ay") {
     write_bytes(out, value);
-  } else if (type == "(aiai)" && std::holds_alternative<unit::ExitStatusSet>(value)) {
-    write_statuses(out, std::get<unit::ExitStatusSet>(value));
+  } else if (const auto* statuses = unit::boxed<unit::ExitStatusSet>(value);
+             type == "(aiai)" && statuses != nullptr) {
+    write_statuses(out, *statuses);
   } else if (type == "a(sb)") {
     write_optional_paths(out, std::visit(AsStrings(), value));
   } else if (type == "a(ss)") {
@@ -301,7 +304,7 @@ void write_symlinks(Writer& out, const Subject& subject, const Row* row) {
 
 void write_descriptor_name(Writer& out, const Subject& subject, const Row* row) {
   const Value* value = value_of(subject, *row);
-  const auto* target = value == nullptr ? nullptr : std::get_if<unit::StreamTarget>(value);
+  const auto* target = value == nullptr ? nullptr : unit::boxed<unit::StreamTarget>(*value);
   const bool is_fd = target != nullptr && word_of(*row, target->kind) == "fd";
   out.s(is_fd ? target->argument : "");
 }
