@@ -25,14 +25,23 @@ Result<std::shared_ptr<LowNumbers>> LowNumbers::keep() {
     return Error::from_errno(static_cast<int>(-known), "There is no close_range()");
   }
   auto numbers = std::make_shared<LowNumbers>();
-  PIDWARD_TRY(numbers->idle_, sys::open_path("/dev/null", O_PATH));
-  for (int i = 0; i < kCount; ++i) {
-    PIDWARD_TRY(sys::Fd each, numbers->idle_.duplicate());
-    numbers->free_.push_back(each.get());
+  PIDWARD_TRY(const sys::Fd idle, sys::open_path("/dev/null", O_PATH));
+  for (std::size_t i = 0; i < kCount; ++i) {
+    PIDWARD_TRY(sys::Fd each, idle.duplicate());
+    numbers->free_.push_back(i);
     numbers->end_ = std::max(numbers->end_, each.get() + 1);
-    numbers->all_.push_back(std::move(each));
+    numbers->slots_.push_back({std::move(each), {}});
   }
   return numbers;
+}
+
+bool LowNumbers::make_socket(Slot& slot) {
+  auto pair = sys::make_socketpair(SOCK_DGRAM);
+  if (!pair) return false;
+  const int number = slot.number.get();
+  if (::dup3(pair->second.get(), number, O_CLOEXEC) != number) return false;
+  slot.sender = std::move(pair->first);
+  return true;
 }
 
 std::optional<LowNumbers::Held> LowNumbers::hand_over(const std::shared_ptr<LowNumbers>& numbers,
@@ -40,19 +49,19 @@ std::optional<LowNumbers::Held> LowNumbers::hand_over(const std::shared_ptr<LowN
   if (numbers->free_.empty() || descriptors.empty() || descriptors.size() > kMostInMessage) {
     return std::nullopt;
   }
-  auto pair = sys::make_socketpair(SOCK_DGRAM);
-  if (!pair || !sys::send_message(pair->first.get(), "!", descriptors)) return std::nullopt;
-  const int number = numbers->free_.back();
-  if (::dup3(pair->second.get(), number, O_CLOEXEC) != number) return std::nullopt;
+  const std::size_t place = numbers->free_.back();
+  Slot& slot = numbers->slots_[place];
+  if (!slot.sender && !make_socket(slot)) return std::nullopt;
+  if (!sys::send_message(slot.sender.get(), "!", descriptors)) return std::nullopt;
   numbers->free_.pop_back();
-  return Held(numbers, number);
+  return Held(numbers, place);
 }
 
 LowNumbers::Held& LowNumbers::Held::operator=(Held&& other) noexcept {
   if (this != &other) {
     give_back();
     numbers_ = std::move(other.numbers_);
-    number_ = other.number_;
+    place_ = other.place_;
   }
   return *this;
 }
@@ -60,10 +69,10 @@ LowNumbers::Held& LowNumbers::Held::operator=(Held&& other) noexcept {
 void LowNumbers::Held::give_back() noexcept {
   const std::shared_ptr<LowNumbers> numbers = std::exchange(numbers_, nullptr);
   if (!numbers) return;
-  // The message goes with the socket that is open there.
-  if (::dup3(numbers->idle_.get(), number_, O_CLOEXEC) == number_) {
-    numbers->free_.push_back(number_);
-  }
+  // The child is through with it, or has ended: the next one is not to find what this one left.
+  char something = 0;
+  while (::recv(numbers->slots_[place_].number.get(), &something, 1, MSG_DONTWAIT) >= 0) continue;
+  numbers->free_.push_back(place_);
 }
 
 }  // namespace pidward::exec

@@ -23,23 +23,23 @@ class LowNumbers {
   /// Most descriptors that fit into one message (SCM_MAX_FD of the kernel).
   static constexpr std::size_t kMostInMessage = 253;
 
-  /// One number. While it is held a message waits there for the child; with it goes what was not
-  /// taken out.
+  /// One number. While it is held a message waits there for the child; what was not taken out by
+  /// then goes when it is given back.
   class Held {
    public:
-    Held(std::shared_ptr<LowNumbers> numbers, int number)
-        : numbers_(std::move(numbers)), number_(number) {}
+    Held(std::shared_ptr<LowNumbers> numbers, std::size_t place)
+        : numbers_(std::move(numbers)), place_(place) {}
     Held(Held&& other) noexcept = default;
     Held& operator=(Held&& other) noexcept;
     Held(const Held&) = delete;
     Held& operator=(const Held&) = delete;
     ~Held() { give_back(); }
-    [[nodiscard]] int number() const { return number_; }
+    [[nodiscard]] int number() const { return numbers_->slots_[place_].number.get(); }
 
    private:
     void give_back() noexcept;
     std::shared_ptr<LowNumbers> numbers_;
-    int number_;
+    std::size_t place_;
   };
 
   /// Keeps the numbers from now on. Errors: no descriptors, or so few are allowed that none are to
@@ -54,9 +54,16 @@ class LowNumbers {
                                        const std::vector<int>& descriptors);
 
  private:
-  sys::Fd idle_;              ///< what is open at a number that nobody holds
-  std::vector<sys::Fd> all_;  ///< the numbers
-  std::vector<int> free_;
+  /// A socket at a low number, and where messages for it are put in. Made when it is first needed
+  /// and kept: a pair of sockets for each child would cost more than the message does.
+  struct Slot {
+    sys::Fd number;  ///< until then something else keeps the place
+    sys::Fd sender;
+  };
+  [[nodiscard]] static bool make_socket(Slot& slot);
+
+  std::vector<Slot> slots_;
+  std::vector<std::size_t> free_;  ///< the last one used is the next
   int end_ = 0;
 };
 

@@ -277,9 +277,15 @@ void CgroupTree::look_again() {
   });
 }
 
-bool CgroupTree::is_there(UnitId unit, const unit::UnitSpec& spec) const {
-  return groups_.contains(unit) ||
-         base_.has_below(group_path_of(spec, core_.config.scope == unit::Scope::user));
+bool CgroupTree::hold(UnitId unit) {
+  const auto found = groups_.find(unit);
+  if (found == groups_.end()) return false;
+  found->second.leaving = false;
+  return true;
+}
+
+bool CgroupTree::is_left(const unit::UnitSpec& spec) const {
+  return base_.has_below(group_path_of(spec, core_.config.scope == unit::Scope::user));
 }
 
 bool CgroupTree::may_clone_into(UnitId unit) const {
@@ -300,6 +306,11 @@ std::string CgroupTree::path(UnitId unit) const {
   return found == groups_.end() ? std::string() : full_path(found->second);
 }
 
+void CgroupTree::turn_ended() {
+  for (const UnitId unit : seen_empty_) note_joined(unit);
+  seen_empty_.clear();
+}
+
 bool CgroupTree::is_populated(UnitId unit) {
   const auto found = groups_.find(unit);
   if (found == groups_.end() || found->second.known_empty) return false;
@@ -309,7 +320,8 @@ bool CgroupTree::is_populated(UnitId unit) {
     if (!directory) return false;
     populated = directory->populated();
   }
-  found->second.known_empty = populated && !*populated && found->second.watch >= 0;
+  found->second.known_empty = populated && !*populated;
+  if (found->second.known_empty && found->second.watch < 0) seen_empty_.push_back(unit);
   return populated && *populated;
 }
 

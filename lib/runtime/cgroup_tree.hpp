@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -92,8 +93,10 @@ class CgroupTree final : private DescriptorHandler {
   [[nodiscard]] bool may_clone_into(UnitId unit) const;
   /// A process is about to be put into the unit's group by us.
   void note_joined(UnitId unit);
-  /// Whether the unit has a group, or an earlier daemon left it one.
-  [[nodiscard]] bool is_there(UnitId unit, const unit::UnitSpec& spec) const;
+  /// The group that the unit has is not to be removed when it is empty. False: it has none.
+  bool hold(UnitId unit);
+  /// Whether somebody, such as an earlier daemon, left a group where the unit's is to be.
+  [[nodiscard]] bool is_left(const unit::UnitSpec& spec) const;
   /// The unit's group, opened; made if it is not there.
   Result<sys::CgroupDir> ensure(UnitId unit, const unit::UnitSpec& spec);
   /// The same for a unit of an earlier daemon's, which had processes in it.
@@ -111,6 +114,8 @@ class CgroupTree final : private DescriptorHandler {
   [[nodiscard]] Result<sys::CgroupDir> group(UnitId unit) const;
   /// Path in the hierarchy; empty when the unit has no group.
   [[nodiscard]] std::string path(UnitId unit) const;
+  /// What was seen without a watch may not be so any more.
+  void turn_ended();
   /// Whether a process is in the unit's group. Without a group: no.
   [[nodiscard]] bool is_populated(UnitId unit);
   /// The unit whose group has this path, or contains it.
@@ -128,7 +133,8 @@ class CgroupTree final : private DescriptorHandler {
     int watch = -1;        ///< of cgroup.events, once somebody has to know
     bool leaving = false;  ///< to be removed when empty
     bool killed = false;   ///< by cgroup.kill, now or, for all we know, before our time
-    /// New, or seen to be empty by a watch, and neither we nor cgroup.events put anything in since.
+    /// New or seen to be empty, and neither we nor cgroup.events put anything in since. Without a
+    /// watch that is known until the end of the turn.
     bool known_empty = false;
     int memory_watch = -1;  ///< of memory.events, where the memory controller is
     std::uint64_t oom_kills = 0;
@@ -178,6 +184,7 @@ class CgroupTree final : private DescriptorHandler {
   std::optional<OomKills> known_oom_kills_;
   std::unordered_map<UnitId, Group> groups_;
   std::unordered_map<int, UnitId> watches_;
+  std::vector<UnitId> seen_empty_;        ///< in this turn, without a watch
   std::unordered_set<UnitId> unwatched_;  ///< that should be, and the kernel refused
   LoopTimer again_;
   std::unordered_map<std::uint64_t, UnitId> by_id_;

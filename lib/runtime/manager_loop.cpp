@@ -202,6 +202,7 @@ void Manager::Impl::turn_ended() {
   for (const std::string& key : std::exchange(unheard, {})) keeper.remove_entry(key);
   // Before anybody is told.
   keeper.flush();
+  groups.turn_ended();
   timers.release();
   logs.release();
   observers.flush();

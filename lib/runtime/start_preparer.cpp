@@ -59,7 +59,7 @@ void StartPreparer::answer(UnitId unit, ConditionOutcome outcome) {
     const bool is_scope = spec->name.type() == unit::UnitType::scope;
     if (!groups_.is_available()) {
       groups_.deplore(*spec);
-    } else if (is_scope || groups_.is_there(unit, *spec)) {
+    } else if (is_scope || (!groups_.hold(unit) && groups_.is_left(*spec))) {
       // A service's is otherwise made with its first process: nothing can have been left in it.
       if (auto made = groups_.ensure(unit, *spec); !made) event.error = std::move(made).error();
     }

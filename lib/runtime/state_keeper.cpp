@@ -18,7 +18,7 @@ constexpr std::string_view kUnitPrefix = "unit ";
 constexpr std::string_view kProcess = "process ";
 // How far the journal may outgrow what it says before it is begun anew: while much happens, and
 // when nothing does.
-constexpr std::uint64_t kSlack = 4U << 20U;
+constexpr std::uint64_t kSlack = 8U << 20U;
 constexpr std::uint64_t kSlackAtRest = 64U << 10U;
 
 std::string unit_key(std::string_view name) {
