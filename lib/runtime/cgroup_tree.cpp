@@ -247,7 +247,7 @@ bool CgroupTree::watch_events(UnitId unit) {
     unwatched_.erase(unit);
     return true;
   }
-  if (errno != ENOSPC && errno != ENOMEM) return true;  // somebody removed it
+  if (errno == ENOENT) return true;  // somebody removed it
   if (!unwatched_.insert(unit).second) return false;
   if (unwatched_.size() == 1) {
     log(LogLevel::warning,
@@ -271,6 +271,7 @@ void CgroupTree::look_again() {
       }
       watch_events(unit);
       group_changed(unit, found->second);
+      if (groups_.contains(unit) && !is_populated(unit)) unwatched_.erase(unit);  // told already
     }
     if (!unwatched_.empty()) look_again();
     core_.events.drain();
