@@ -25,9 +25,9 @@ Result<std::shared_ptr<LowNumbers>> LowNumbers::keep() {
     return Error::from_errno(static_cast<int>(-known), "There is no close_range()");
   }
   auto numbers = std::make_shared<LowNumbers>();
-  PIDWARD_TRY(const sys::Fd idle, sys::open_path("/dev/null", O_PATH));
+  PIDWARD_TRY(numbers->idle_, sys::open_path("/dev/null", O_PATH));
   for (std::size_t i = 0; i < kCount; ++i) {
-    PIDWARD_TRY(sys::Fd each, idle.duplicate());
+    PIDWARD_TRY(sys::Fd each, numbers->idle_.duplicate());
     numbers->free_.push_back(i);
     numbers->end_ = std::max(numbers->end_, each.get() + 1);
     numbers->slots_.push_back({std::move(each), {}});
@@ -68,11 +68,22 @@ LowNumbers::Held& LowNumbers::Held::operator=(Held&& other) noexcept {
 
 void LowNumbers::Held::give_back() noexcept {
   const std::shared_ptr<LowNumbers> numbers = std::exchange(numbers_, nullptr);
-  if (!numbers) return;
-  // The child is through with it, or has ended: the next one is not to find what this one left.
-  char something = 0;
-  while (::recv(numbers->slots_[place_].number.get(), &something, 1, MSG_DONTWAIT) >= 0) continue;
-  numbers->free_.push_back(place_);
+  if (numbers) numbers->take_back(place_);
+}
+
+/// The child is through with it, or has ended: the next one is not to find what this one left.
+void LowNumbers::take_back(std::size_t place) noexcept {
+  Slot& slot = slots_[place];
+  const int number = slot.number.get();
+  const bool is_another_kept = !free_.empty() && slots_[free_.back()].sender;
+  if (!is_another_kept) {
+    char something = 0;
+    while (::recv(number, &something, 1, MSG_DONTWAIT) >= 0) continue;
+    free_.push_back(place);
+  } else if (::dup3(idle_.get(), number, O_CLOEXEC) == number) {
+    slot.sender.reset();
+    free_.insert(free_.end() - 1, place);
+  }
 }
 
 }  // namespace pidward::exec

@@ -54,16 +54,19 @@ class LowNumbers {
                                        const std::vector<int>& descriptors);
 
  private:
-  /// A socket at a low number, and where messages for it are put in. Made when it is first needed
-  /// and kept: a pair of sockets for each child would cost more than the message does.
+  /// A socket at a low number, and where messages for it are put in. Made when it is needed, and
+  /// one that nobody holds is kept: a pair of sockets for each child would cost more than the
+  /// message does.
   struct Slot {
-    sys::Fd number;  ///< until then something else keeps the place
+    sys::Fd number;  ///< without a socket something else keeps the place
     sys::Fd sender;
   };
   [[nodiscard]] static bool make_socket(Slot& slot);
+  void take_back(std::size_t place) noexcept;
 
+  sys::Fd idle_;  ///< what keeps a place
   std::vector<Slot> slots_;
-  std::vector<std::size_t> free_;  ///< the last one used is the next
+  std::vector<std::size_t> free_;  ///< the last one is the next, and may have a socket
   int end_ = 0;
 };
 

@@ -307,7 +307,7 @@ std::string CgroupTree::path(UnitId unit) const {
   return found == groups_.end() ? std::string() : full_path(found->second);
 }
 
-void CgroupTree::turn_ended() {
+void CgroupTree::forget_looks() {
   for (const UnitId unit : seen_empty_) note_joined(unit);
   seen_empty_.clear();
 }

@@ -114,8 +114,8 @@ class CgroupTree final : private DescriptorHandler {
   [[nodiscard]] Result<sys::CgroupDir> group(UnitId unit) const;
   /// Path in the hierarchy; empty when the unit has no group.
   [[nodiscard]] std::string path(UnitId unit) const;
-  /// What was seen without a watch may not be so any more.
-  void turn_ended();
+  /// A turn begins or ends: what was seen without a watch may not be so any more.
+  void forget_looks();
   /// Whether a process is in the unit's group. Without a group: no.
   [[nodiscard]] bool is_populated(UnitId unit);
   /// The unit whose group has this path, or contains it.
@@ -134,7 +134,7 @@ class CgroupTree final : private DescriptorHandler {
     bool leaving = false;  ///< to be removed when empty
     bool killed = false;   ///< by cgroup.kill, now or, for all we know, before our time
     /// New or seen to be empty, and neither we nor cgroup.events put anything in since. Without a
-    /// watch that is known until the end of the turn.
+    /// watch that is known for one turn.
     bool known_empty = false;
     int memory_watch = -1;  ///< of memory.events, where the memory controller is
     std::uint64_t oom_kills = 0;
@@ -184,7 +184,7 @@ class CgroupTree final : private DescriptorHandler {
   std::optional<OomKills> known_oom_kills_;
   std::unordered_map<UnitId, Group> groups_;
   std::unordered_map<int, UnitId> watches_;
-  std::vector<UnitId> seen_empty_;        ///< in this turn, without a watch
+  std::vector<UnitId> seen_empty_;        ///< without a watch, since forget_looks()
   std::unordered_set<UnitId> unwatched_;  ///< that should be, and the kernel refused
   LoopTimer again_;
   std::unordered_map<std::uint64_t, UnitId> by_id_;

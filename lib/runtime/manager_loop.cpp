@@ -172,6 +172,7 @@ void Manager::Impl::run(engine::Effects& effects, const engine::Event* event) {
 void Manager::Impl::drain() {
   if (draining) return;
   draining = true;
+  groups.forget_looks();
   timers.hold();
   logs.hold();
   engine::Effects effects;
@@ -202,7 +203,7 @@ void Manager::Impl::turn_ended() {
   for (const std::string& key : std::exchange(unheard, {})) keeper.remove_entry(key);
   // Before anybody is told.
   keeper.flush();
-  groups.turn_ended();
+  groups.forget_looks();
   timers.release();
   logs.release();
   observers.flush();

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "sys/live_child.hpp"
 #include "sys/peer.hpp"
 
 namespace pidward::exec {
@@ -88,6 +89,24 @@ TEST(LowNumbers, NobodyIsHandedAnythingWhereAllAreInUse) {
   EXPECT_FALSE(LowNumbers::hand_over(*numbers, {one.get()}));
   all.pop_back();
   EXPECT_TRUE(LowNumbers::hand_over(*numbers, {one.get()}));
+}
+
+TEST(LowNumbers, OneSocketIsKeptForTheNextOfWhateverThereWere) {
+  const auto numbers = LowNumbers::keep();
+  ASSERT_TRUE(numbers);
+  const sys::Fd one = file();
+  const std::size_t before = test::open_descriptors();
+  ASSERT_TRUE(LowNumbers::hand_over(*numbers, {one.get()}));
+  EXPECT_EQ(test::open_descriptors(), before + 1);
+  {
+    std::vector<LowNumbers::Held> all;
+    for (int i = 0; i < 10; ++i) all.push_back(*LowNumbers::hand_over(*numbers, {one.get()}));
+    EXPECT_EQ(test::open_descriptors(), before + 10);
+  }
+  EXPECT_EQ(test::open_descriptors(), before + 1);
+  const auto held = LowNumbers::hand_over(*numbers, {one.get()});
+  ASSERT_TRUE(held);
+  EXPECT_EQ(taken(held->number()).size(), 1U);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "integration/supervisor.hpp"
+#include "sys/cgroup.hpp"
 
 namespace pidward::testing {
 namespace {
@@ -133,6 +134,27 @@ TEST_F(Lifecycle, WhatAnEarlierRunLeftIsEndedBeforeTheNextAndSaid) {
   EXPECT_TRUE(test::ends_in_time(*leftover));
   const std::string said = supervisor_.property("left.service", "FailureMessages");
   EXPECT_TRUE(has(said, "of an earlier run")) << said;
+}
+
+TEST_F(Lifecycle, WhoIsPutIntoAnEmptyGroupIsEndedBeforeTheNextStart) {
+  service("waits.service", "ExecStart=/bin/false\nRestart=always\nRestartSec=1h\n");
+  ASSERT_EQ(supervisor_.ctl({"start", "waits"}).exit_code, 0);
+  ASSERT_TRUE(supervisor_.reaches("waits.service", "SubState", "auto-restart"));
+  const std::string path = supervisor_.property("waits.service", "ControlGroup");
+  const auto mount = sys::find_cgroup_mount();
+  if (path.empty() || !mount || !*mount) GTEST_SKIP() << "no control groups";
+  // Nobody is there, and somebody who asks sees that.
+  EXPECT_FALSE(has(says({"ps", "waits"}), "sleep"));
+  const auto group = sys::CgroupDir::open(**mount, path);
+  ASSERT_TRUE(group) << group.error().to_string();
+  const auto stranger = test::Program::start({.arguments = {"/bin/sleep", "1000"}});
+  ASSERT_TRUE(stranger);
+  ASSERT_TRUE(group->attach(stranger->pidfd()));
+  service("waits.service", "ExecStart=/bin/sleep 2000\n");
+  ASSERT_EQ(supervisor_.ctl({"daemon-reload"}).exit_code, 0);
+  EXPECT_EQ(supervisor_.ctl({"restart", "waits"}).exit_code, 0);
+  EXPECT_TRUE(test::ends_in_time(stranger->pidfd()));
+  EXPECT_TRUE(has(says({"ps", "waits"}), "sleep 2000"));
 }
 
 TEST_F(Lifecycle, InstancesOfATemplateAreUnitsOfTheirOwn) {
