@@ -44,7 +44,8 @@ void Core::arm_wall(Unit& unit, TimerKind kind, WallTime at) {
 void Core::disarm(Unit& unit, TimerKind kind) {
   const auto removed =
       std::erase_if(unit.timers, [&](const ArmedTimer& timer) { return timer.kind == kind; });
-  if (unit.timers.empty()) unit.timers = {};  // most units wait for nothing most of the time
+  if (unit.timers.empty())
+    unit.timers.shrink_to_fit();  // most units wait for nothing most of the time
   if (removed > 0) emit(DisarmTimer{unit.id, kind});
 }
 

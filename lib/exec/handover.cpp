@@ -77,8 +77,7 @@ void LowNumbers::take_back(std::size_t place) noexcept {
   const int number = slot.number.get();
   const bool is_another_kept = !free_.empty() && slots_[free_.back()].sender;
   if (!is_another_kept) {
-    char something = 0;
-    while (::recv(number, &something, 1, MSG_DONTWAIT) >= 0) continue;
+    sys::drop_message(number);
     free_.push_back(place);
   } else if (::dup3(idle_.get(), number, O_CLOEXEC) == number) {
     slot.sender.reset();

@@ -156,6 +156,7 @@ Result<sys::CgroupDir> CgroupTree::keep(UnitId unit, Group group, sys::CgroupDir
   }
   by_id_[group.id] = unit;
   group.known_empty = !group.killed;
+  if (group.known_empty) seen_empty_.push_back(unit);
   write_limits(directory, group.path, !group.killed, spec);
   watch_memory(unit, group, directory, spec, is_taken_over);
   groups_.emplace(unit, std::move(group));
@@ -239,8 +240,7 @@ bool CgroupTree::watch_events(UnitId unit) {
   const auto found = groups_.find(unit);
   if (found == groups_.end() || found->second.watch >= 0) return false;
   Group& group = found->second;
-  const std::string events =
-      fmt::format("{}/{}/cgroup.events", base_.file_path(), std::string_view(group.path));
+  const std::string events = fmt::format("{}/{}/cgroup.events", base_.file_path(), group.path);
   group.watch = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);
   if (group.watch >= 0) {
     watches_[group.watch] = unit;

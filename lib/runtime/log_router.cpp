@@ -181,7 +181,8 @@ void LogRouter::attach(LogStream stream, const unit::UnitSpec& spec, const std::
                           stream.copies.console ? "c" : "")};
   keeper_.keep_one_of_many(stream_name(id), kept.read_end.get(), kept.header);
   streams_.emplace(id, std::move(kept));
-  // The process waits at its gate, and the logger need not be woken for each of many.
+  // The process waits at its gate, and the logger need not be woken for each of many: the end of
+  // the turn releases all.
   hold();
   send({{}, id});
 }

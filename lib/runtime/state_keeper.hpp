@@ -100,8 +100,8 @@ class StateKeeper {
   void remove_entry(const std::string& key);
   /// Writes all that changed and is not written.
   void flush();
-  /// Nothing has happened for a while, and no child is at its gate: a file that says little in many
-  /// words is begun anew.
+  /// Now and then, when no child is at its gate: a file that says little in many words is begun
+  /// anew sooner than while much happens.
   void at_rest();
   /// Errors: the file lacks something that could not be written.
   [[nodiscard]] Status is_kept() const;

@@ -81,7 +81,7 @@ void TimerQueue::rearm() {
   waiting_for_ = next;
   if (heap_.empty()) {
     // What thousands of starts armed at once is not kept for the next thousands.
-    if (heap_.capacity() > kDeadSlack) heap_ = {};
+    if (heap_.capacity() > kDeadSlack) heap_.shrink_to_fit();
     timer_.cancel();
     return;
   }

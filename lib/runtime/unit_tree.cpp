@@ -157,12 +157,10 @@ void UnitTree::spawn_answered(UnitId unit) {
 
 void UnitTree::settle(UnitId unit) {
   if (spawning_ && spawning_(unit)) return;
-  if (!groups_.is_available()) adopt_orphans({});
-  // Whose end is told leads here again; who else is there shows in the group alone, which is
-  // watched from before the look that counts.
-  if (tracker_.has_living(unit)) return;
-  if (groups_.is_populated(unit)) {
-    if (!groups_.watch_events(unit) || groups_.is_populated(unit)) return;
+  if (!is_empty(unit)) {
+    // Whose end is told leads here again; who else is there shows in the group alone, which is
+    // watched from before the look that counts.
+    if (tracker_.has_living(unit) || !groups_.watch_events(unit) || !is_empty(unit)) return;
   }
   awaited_.erase(unit);
   core_.events.post(engine::UnitEmpty{unit});

@@ -8,8 +8,8 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
+#include "sys/fd.hpp"
 #include "sys/kernel.hpp"
 
 namespace pidward::sys {
@@ -34,11 +34,8 @@ void make_room_for_descriptors(int count) {
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
     count = static_cast<int>(std::min<rlim_t>(static_cast<rlim_t>(count), limit.rlim_cur));
   }
-  const int any = ::eventfd(0, EFD_CLOEXEC);
-  if (any < 0) return;
-  const int highest = ::fcntl(any, F_DUPFD_CLOEXEC, count - 1);
-  if (highest >= 0) ::close(highest);
-  ::close(any);
+  const Fd any(adopt_fd, ::eventfd(0, EFD_CLOEXEC));
+  if (any) const Fd highest(adopt_fd, ::fcntl(any.get(), F_DUPFD_CLOEXEC, count - 1));
 }
 
 }  // namespace pidward::sys

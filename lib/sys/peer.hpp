@@ -52,7 +52,7 @@ Result<std::optional<Message>> receive_message(int socket, std::size_t limit,
 /// the next one who reads there. Descriptors are copies.
 Result<std::optional<Message>> peek_message(int socket, std::size_t limit,
                                             std::size_t max_fds = 253);
-/// Takes out the datagram that was peeked at.
+/// Takes out the datagram that is next, if there is one, and closes what came with it.
 void drop_message(int socket);
 /// Sends one message with `fds` attached (at most 253), without waiting and without SIGPIPE.
 Status send_message(int socket, std::string_view bytes, const std::vector<int>& fds = {});

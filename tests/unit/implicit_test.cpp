@@ -110,8 +110,7 @@ TEST(ServiceImplies, ANotifySocketWhereItIsNeeded) {
 TEST(ServiceImplies, InputWhereThereIsSome) {
   Tree tree;
   const auto kind = [](const UnitSpec& spec) {
-    const Value* value = spec.settings.get(Directive::StandardInput);
-    return static_cast<StandardInput>(boxed<StreamTarget>(*value)->kind);
+    return static_cast<StandardInput>(spec.settings.stream(Directive::StandardInput)->kind);
   };
   EXPECT_EQ(kind(*loaded(tree, "a.service", Tree::service() + "StandardInputText=hello\n")),
             StandardInput::data);

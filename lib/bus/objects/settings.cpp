@@ -303,8 +303,7 @@ void write_symlinks(Writer& out, const Subject& subject, const Row* row) {
 }
 
 void write_descriptor_name(Writer& out, const Subject& subject, const Row* row) {
-  const Value* value = value_of(subject, *row);
-  const auto* target = value == nullptr ? nullptr : unit::boxed<unit::StreamTarget>(*value);
+  const unit::StreamTarget* const target = subject.settings().stream(row->id);
   const bool is_fd = target != nullptr && word_of(*row, target->kind) == "fd";
   out.s(is_fd ? target->argument : "");
 }
