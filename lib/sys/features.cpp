@@ -1,6 +1,7 @@
 #include "sys/features.hpp"
 
 #include <algorithm>
+#include <ctime>
 #include <optional>
 
 #include <fcntl.h>
@@ -42,6 +43,15 @@ Result<Probe> start_probe(const CloneRequest& request) {
 void wait_for_end(const Pidfd& pidfd) {
   pollfd watched{pidfd.get(), POLLIN, 0};
   call_retrying(SYS_ppoll, &watched, 1, nullptr, nullptr, 0);
+}
+
+// For one that the kernel collects by itself, which it does a moment after it says that it ended:
+// who looks for our children next should not find it. No event tells; a second is more than enough.
+void wait_until_collected(const Pidfd& pidfd) {
+  constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 100'000};
+  for (int tries = 0; tries < 10'000 && pidfd.exists().value_or(false); ++tries) {
+    call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &kPause, nullptr);
+  }
 }
 
 bool ends_as_expected(const Pidfd& pidfd) {
@@ -94,6 +104,7 @@ bool has_autokill() {
   auto probe = start_probe(request);
   if (!probe) return false;
   wait_for_end(probe->child->pidfd);
+  wait_until_collected(probe->child->pidfd);
   return true;
 }
 

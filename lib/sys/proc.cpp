@@ -362,7 +362,8 @@ Result<std::vector<Pidfd>> children_of(const Pidfd& process, const KernelFeature
     }
     auto stat = stat_of(*child);
     if (!stat && is_for_want_of_descriptors(stat.error())) return std::move(stat).error();
-    if (stat && stat->ppid == parent) children.push_back(*std::move(child));
+    // X is who is being collected right now: its number is not its own any more.
+    if (stat && stat->ppid == parent && stat->state != 'X') children.push_back(*std::move(child));
   }
   PIDWARD_TRY(const bool exists, process.exists());
   if (!exists) return gone();

@@ -35,6 +35,15 @@ TEST(KernelFeatures, AreProbedWithoutLeavingAnythingBehind) {
   EXPECT_EQ(raw_syscall(SYS_waitid, 0, 0, nullptr, 4 | 1 | 0x40000000, nullptr), -ECHILD);
 }
 
+// The probe of autokill is collected by the kernel, after it is known to have ended.
+TEST(KernelFeatures, AreProbedWithoutLeavingAChild) {
+  if (!read_file("/proc/thread-self/children")) GTEST_SKIP() << "This kernel lists no children";
+  for (int round = 0; round < 30; ++round) {
+    ASSERT_TRUE(KernelFeatures::probe());
+    EXPECT_EQ(*read_file("/proc/thread-self/children"), "") << "in round " << round;
+  }
+}
+
 TEST(KernelFeatures, EachCanBeSwitchedOff) {
   for (const FeatureText& text : feature_texts()) {
     const auto features = KernelFeatures::probe({std::string(text.name)});
