@@ -52,6 +52,7 @@ struct UnitLoader::Impl {
   void refresh() {
     raw.clear();
     texts.clear();
+    names.clear();
     zones.emplace(*context.files);
     index = std::make_unique<SearchIndex>(*context.files, context.path);
   }
@@ -65,15 +66,18 @@ struct UnitLoader::Impl {
   bool belongs_to_systemd(const FolderLink& link, const UnitSpec& spec) const;
   void finish(UnitSpec& spec) const;
   UnitSpecPtr with_members(UnitSpec spec);
+  UnitSpecPtr keep(UnitSpec spec);
   ImplicitContext implicit_context() const;
 
   LoaderContext context;
   std::unique_ptr<SearchIndex> index;
   /// Units as they are before a target's members are looked at, by every name they were asked for.
-  std::unordered_map<std::string, UnitSpecPtr> raw;
+  std::unordered_map<UnitName, UnitSpecPtr> raw;
   /// Texts that many units share: templates and the drop-ins of types and prefixes.
   std::unordered_map<std::string, std::string> texts;
   std::optional<TimeZones> zones;
+  /// Every name met, so that all units share one copy of it.
+  std::unordered_set<UnitName> names;
 };
 
 ImplicitContext UnitLoader::Impl::implicit_context() const {
@@ -228,23 +232,29 @@ UnitSpec UnitLoader::Impl::read_unit(const UnitName& name) {
   return spec;
 }
 
+/// As it is to stay in memory: with names that others have as well, and as a copy, which has none
+/// of the room to spare that growing left in the original.
+UnitSpecPtr UnitLoader::Impl::keep(UnitSpec spec) {
+  spec.name = *names.insert(spec.name).first;
+  for (DependencyEdge& edge : spec.dependencies) edge.other = *names.insert(edge.other).first;
+  const UnitSpec complete = std::move(spec);
+  return std::make_shared<const UnitSpec>(complete);
+}
+
 UnitSpecPtr UnitLoader::Impl::load_raw(const UnitName& name) {
-  if (const auto found = raw.find(name.str()); found != raw.end()) return found->second;
-  // Kept as a copy: it has none of the room to spare that growing left in the original.
-  const UnitSpec read = read_unit(name);
-  auto spec = std::make_shared<const UnitSpec>(read);
-  raw.emplace(name.str(), spec);
+  if (const auto found = raw.find(name); found != raw.end()) return found->second;
+  const UnitSpecPtr spec = keep(read_unit(name));
+  raw.emplace(name, spec);
   if (spec->load_state != LoadState::not_found) {
-    raw.emplace(spec->name.str(), spec);
-    for (const UnitName& alias : spec->aliases) raw.emplace(alias.str(), spec);
+    raw.emplace(spec->name, spec);
+    for (const UnitName& alias : spec->aliases) raw.emplace(alias, spec);
   }
   return spec;
 }
 
 UnitSpecPtr UnitLoader::Impl::with_members(UnitSpec spec) {
   complete_target(spec, [this](const UnitName& member) { return load_raw(member); });
-  const UnitSpec complete = std::move(spec);
-  return std::make_shared<const UnitSpec>(complete);  // as in load_raw()
+  return keep(std::move(spec));
 }
 
 UnitSpecPtr UnitLoader::Impl::load(const UnitName& name) {
@@ -280,20 +290,20 @@ std::size_t UnitLoader::load_closure(const std::vector<UnitName>& names,
                                      const std::function<bool(const UnitName&)>& known,
                                      const std::function<void(UnitSpecPtr)>& loaded) const {
   std::size_t count = 0;
-  std::unordered_set<std::string> seen;
+  std::unordered_set<UnitName> seen;
   std::deque<UnitName> todo(names.begin(), names.end());
   while (!todo.empty()) {
     const UnitName name = std::move(todo.front());
     todo.pop_front();
-    if (!seen.insert(name.str()).second || (known && known(name))) continue;
+    if (!seen.insert(name).second || (known && known(name))) continue;
     UnitSpecPtr spec = impl_->load(name);
     if (spec->name != name) {
       // An alias: its unit may be here already, or be known under the other name.
-      if (!seen.insert(spec->name.str()).second || (known && known(spec->name))) continue;
+      if (!seen.insert(spec->name).second || (known && known(spec->name))) continue;
     }
-    for (const UnitName& alias : spec->aliases) seen.insert(alias.str());
+    for (const UnitName& alias : spec->aliases) seen.insert(alias);
     for (const DependencyEdge& edge : spec->dependencies) {
-      if (!seen.contains(edge.other.str())) todo.push_back(edge.other);
+      if (!seen.contains(edge.other)) todo.push_back(edge.other);
     }
     ++count;
     loaded(std::move(spec));

@@ -123,7 +123,7 @@ Result<UnitName> UnitName::mangle(std::string_view text, UnitType default_type) 
 }
 
 std::string_view UnitName::stem() const {
-  return std::string_view(text_).substr(0, text_.rfind('.'));
+  return std::string_view(str()).substr(0, str().rfind('.'));
 }
 
 std::string_view UnitName::prefix() const {
@@ -148,13 +148,13 @@ bool UnitName::is_instance() const {
 
 UnitName UnitName::template_name() const {
   PIDWARD_EXPECT(is_instance());
-  return {fmt::format("{}@.{}", prefix(), to_string(type_)), type_};
+  return {fmt::format("{}@.{}", prefix(), to_string(type())), type()};
 }
 
 Result<UnitName> UnitName::with_instance(std::string_view instance) const {
   PIDWARD_EXPECT(is_template());
-  if (instance.empty()) return bad_name(text_, "the instance is empty");
-  auto name = parse(fmt::format("{}@{}.{}", prefix(), instance, to_string(type_)));
+  if (instance.empty()) return bad_name(str(), "the instance is empty");
+  auto name = parse(fmt::format("{}@{}.{}", prefix(), instance, to_string(type())));
   if (!name) {
     return std::move(name.error())
         .advise("pidwardctl takes instances escaped as systemd-escape does");

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,7 +38,8 @@ std::string_view to_string(UnitType type);
 std::optional<UnitType> parse_unit_type(std::string_view suffix);
 
 /// A valid unit name: PREFIX[@[INSTANCE]].TYPE, at most 255 bytes. Immutable, ordered and hashed by
-/// its text.
+/// its text. Copies share the text, since a dependency holds the name of its other end. Moved from,
+/// it may only be assigned to or destroyed.
 class UnitName {
  public:
   /// Errors: empty, too long, no or unknown suffix, a character outside [A-Za-z0-9:_.\\-@].
@@ -46,8 +48,9 @@ class UnitName {
   /// "/home" a mount; characters that are not allowed are escaped. Globs are not expanded here.
   static Result<UnitName> mangle(std::string_view text, UnitType default_type = UnitType::service);
 
-  [[nodiscard]] const std::string& str() const { return text_; }
-  [[nodiscard]] UnitType type() const { return type_; }
+  /// Lives as long as any copy of this name.
+  [[nodiscard]] const std::string& str() const { return shared_->text; }
+  [[nodiscard]] UnitType type() const { return shared_->type; }
   /// "getty" of getty@tty1.service; "nginx" of nginx.service.
   [[nodiscard]] std::string_view prefix() const;
   /// "tty1" of getty@tty1.service; empty for templates and plain names.
@@ -64,13 +67,19 @@ class UnitName {
   /// The same stem with another suffix: foo.socket → foo.service.
   [[nodiscard]] UnitName with_type(UnitType type) const;
 
-  friend auto operator<=>(const UnitName& a, const UnitName& b) { return a.text_ <=> b.text_; }
-  friend bool operator==(const UnitName& a, const UnitName& b) { return a.text_ == b.text_; }
+  friend auto operator<=>(const UnitName& a, const UnitName& b) { return a.str() <=> b.str(); }
+  friend bool operator==(const UnitName& a, const UnitName& b) {
+    return a.shared_ == b.shared_ || a.str() == b.str();
+  }
 
  private:
-  UnitName(std::string text, UnitType type) : text_(std::move(text)), type_(type) {}
-  std::string text_;
-  UnitType type_;
+  struct Text {
+    std::string text;
+    UnitType type;
+  };
+  UnitName(std::string text, UnitType type)
+      : shared_(std::make_shared<const Text>(Text{std::move(text), type})) {}
+  std::shared_ptr<const Text> shared_;
 };
 
 /// systemd-escape(1): '/' becomes '-', everything unusual \xNN. `path`: as --path does (leading,

@@ -1,6 +1,7 @@
 // Closures, batches, transient units, files given by path, and noticing changes on disk.
 #include "unit/loader.hpp"
 
+#include <map>
 #include <set>
 
 #include <fmt/core.h>
@@ -72,6 +73,24 @@ TEST(LoadClosure, ListsEveryDirectoryOnceHoweverManyUnitsThereAre) {
   const auto specs = loader.load_closure({name("all.target")}, {});
   EXPECT_GE(specs.size(), static_cast<std::size_t>(kUnits));
   EXPECT_LE(tree.files.list_calls(), tree.context().path.directories.size() + 1);
+}
+
+// Thousands of units name the same few others, and a target names them all.
+TEST(LoadClosure, HoldsTheTextOfANameOnceForAllUnits) {
+  Tree tree;
+  tree.files.add_file(kUsr + "all.target", "[Unit]\nDescription=all\nWants=a.service b.service\n");
+  tree.files.add_file(kUsr + "a.service", Tree::service("After=c.service\n"));
+  tree.files.add_file(kUsr + "b.service", Tree::service("After=c.service\n"));
+  std::map<std::string, std::set<const std::string*>> texts;
+  for (const UnitSpecPtr& spec :
+       UnitLoader(tree.context()).load_closure({name("all.target")}, {})) {
+    texts[spec->name.str()].insert(&spec->name.str());
+    for (const DependencyEdge& edge : spec->dependencies) {
+      texts[edge.other.str()].insert(&edge.other.str());
+    }
+  }
+  EXPECT_THAT(texts, Contains(testing::Key("c.service")));
+  for (const auto& [text, held] : texts) EXPECT_EQ(held.size(), 1U) << text;
 }
 
 TEST(FinishTransient, GivesAUnitOfSettingsTheSameDependencies) {

@@ -29,6 +29,19 @@ TEST(UnitName, TakesPlainTemplateAndInstanceNamesApart) {
   EXPECT_EQ(filled->with_type(UnitType::socket).str(), "getty@a@b.socket");
 }
 
+TEST(UnitName, IsTheSameByItsTextHoweverItCameToBe) {
+  const auto one = UnitName::parse("a.service");
+  const auto other = UnitName::parse("a.service");
+  ASSERT_TRUE(one && other);
+  UnitName copy = *one;
+  EXPECT_EQ(&copy.str(), &one->str());
+  EXPECT_EQ(copy, *other);
+  EXPECT_EQ(std::hash<UnitName>{}(copy), std::hash<UnitName>{}(*other));
+  copy = *UnitName::parse("b.service");
+  EXPECT_EQ(one->str(), "a.service");
+  EXPECT_LT(*one, copy);
+}
+
 TEST(UnitName, KnowsEveryTypeAndWhichOfThemAreManaged) {
   for (const char* text :
        {"a.service", "a.socket", "a.target", "a.timer", "a.path", "a.slice", "a.scope"}) {
