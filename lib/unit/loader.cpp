@@ -37,8 +37,11 @@ bool needs_no_file(const UnitName& name) {
   return name.type() == UnitType::slice || name.str() == "init.scope";
 }
 
-bool has_component(std::string_view path, std::string_view component) {
-  return path.find(component) != std::string_view::npos;
+/// systemd's own parts (udev, journald, tmpfiles at boot) hang on targets that are pidward's here.
+/// Where pidward's units are missing, and systemd's targets stand in for them, they count no more:
+/// systemd-tmpfiles-setup.service would empty /tmp of a system that has been up for long.
+bool belongs_to_systemd(const FolderLink& link) {
+  return link.path.find("/lib/systemd/") != std::string::npos && link.entry.starts_with("systemd-");
 }
 
 }  // namespace
@@ -63,7 +66,6 @@ struct UnitLoader::Impl {
   bool read_file(const std::string& path, bool yaml, const std::string& fragment, UnitSpec& spec);
   void apply_dropins(const std::vector<std::string>& beside, UnitSpec& spec);
   void add_folder_links(UnitSpec& spec);
-  bool belongs_to_systemd(const FolderLink& link, const UnitSpec& spec) const;
   void finish(UnitSpec& spec) const;
   UnitSpecPtr with_members(UnitSpec spec);
   UnitSpecPtr keep(UnitSpec spec);
@@ -127,23 +129,15 @@ void UnitLoader::Impl::apply_dropins(const std::vector<std::string>& beside, Uni
   }
 }
 
-bool UnitLoader::Impl::belongs_to_systemd(const FolderLink& link, const UnitSpec& spec) const {
-  return spec.fragment && !has_component(spec.fragment->path, "/systemd/") &&
-         has_component(link.path, "/lib/systemd/") && link.entry.rfind("systemd-", 0) == 0;
-}
-
 void UnitLoader::Impl::add_folder_links(UnitSpec& spec) {
   for (const FolderLink& link :
        find_folder_links(*index, spec.name, spec.aliases, spec.diagnostics)) {
-    if (belongs_to_systemd(link, spec)) {
-      // systemd's own parts (udev, journald, tmpfiles at boot) hang on targets that are pidward's
-      // here.
-      spec.diagnostics.push_back(
-          {Diagnostic::Severity::note,
-           Location{link.path},
-           fmt::format("{} is a part of systemd and not started by pidward's {}", link.entry,
-                       spec.name.str()),
-           {}});
+    if (belongs_to_systemd(link)) {
+      spec.diagnostics.push_back({Diagnostic::Severity::note,
+                                  Location{link.path},
+                                  fmt::format("{} is a part of systemd and not started with {}",
+                                              link.entry, spec.name.str()),
+                                  {}});
       continue;
     }
     auto other = UnitName::parse(link.entry);

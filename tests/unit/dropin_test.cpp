@@ -195,7 +195,7 @@ TEST(FolderLinks, ThatMakeNoSenseAreLeftOutAndSaidSo) {
   EXPECT_THAT(warnings(*spec), HasSubstr("only links are looked at"));
 }
 
-TEST(FolderLinks, ToPartsOfSystemdDoNotCountForPidwardsOwnTargets) {
+TEST(FolderLinks, ToPartsOfSystemdDoNotCount) {
   Tree tree;
   tree.files.add_file(kUsr + "sysinit.target", described("ours"));
   tree.files.add_link(kLib + "sysinit.target.wants/systemd-udevd.service",
@@ -206,10 +206,16 @@ TEST(FolderLinks, ToPartsOfSystemdDoNotCountForPidwardsOwnTargets) {
   EXPECT_TRUE(has(*ours, Dependency::Wants, "apparmor.service"));
   EXPECT_THAT(said(*ours, Diagnostic::Severity::note),
               HasSubstr("systemd-udevd.service is a part of systemd"));
-  tree.files.add_file(kLib + "other.target", described("theirs"));
-  tree.files.add_link(kLib + "other.target.wants/systemd-udevd.service",
-                      "../systemd-udevd.service");
-  EXPECT_TRUE(has(*tree.load("other.target"), Dependency::Wants, "systemd-udevd.service"));
+  // Nor where pidward's units are not installed.
+  tree.files.add_file(kLib + "basic.target", described("theirs"));
+  tree.files.add_link(kLib + "basic.target.wants/systemd-tmpfiles-setup.service",
+                      "../systemd-tmpfiles-setup.service");
+  EXPECT_FALSE(
+      has(*tree.load("basic.target"), Dependency::Wants, "systemd-tmpfiles-setup.service"));
+  // Who wants one of them says so.
+  tree.files.add_link(kEtc + "basic.target.wants/systemd-networkd.service",
+                      "/lib/systemd/system/systemd-networkd.service");
+  EXPECT_TRUE(has(*tree.load("basic.target"), Dependency::Wants, "systemd-networkd.service"));
 }
 
 TEST(FolderLinks, OfAliasesCountAsWell) {
