@@ -398,6 +398,9 @@ TEST_F(OutliveTest, ADamagedStateLeadsToNoWrongProcess) {
   std::ofstream(state_file(), std::ios::trunc) << good;
   start_manager();
   for (const auto& [name, main] : mains) EXPECT_EQ(status(name).service->main, main);
+  // But for what a damaged state made of b.service, which a start finds left over and ends.
+  start("b.service");
+  wait_for("b.service", ActiveState::active);
 }
 
 TEST_F(OutliveTest, AFileThatWasCutOffBehindAChangeIsOlderThanTheProcesses) {
