@@ -76,7 +76,7 @@ fi
 mode=--system
 [ "$(id -u)" -eq 0 ] || mode=--user
 kind=${mode#--}
-PIDWARD_UNIT_PATH="$home/units:$root/units/$kind:"
+PIDWARD_UNIT_PATH="$home/units:$root/units/$kind"
 export PIDWARD_UNIT_PATH
 flock "$home/lock" "$daemon" "$mode" --runtime-dir "$home/run" --log-dir "$home/log" --state-dir "$home/state" \
   --bus off --unit "$goal" > "$home/daemon.log" 2>&1 &

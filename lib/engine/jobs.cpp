@@ -63,7 +63,9 @@ JobId Core::install(const Job& job) {
   if (place) {
     // A running restart still has its start before it; a reload must see files as they are now.
     const bool late = job.type != JobType::reload && is_superset(place->type, job.type);
-    const bool keeps_running = place->state == JobState::running && late;
+    // One that failed and is to be started again by the job it still has begins that job anew.
+    const bool keeps_running =
+        place->state == JobState::running && late && !unit.machine->starts_afresh();
     merge_into(*place, job);
     if (!keeps_running) set_state(*place, JobState::waiting);
     queue_job(*place);
@@ -165,7 +167,8 @@ void Core::run_stop(Unit& unit, Job& job) {
 
 void Core::run_reload(Unit& unit, Job& job) {
   const ActiveState state = unit.active();
-  if (state == ActiveState::reloading || state == ActiveState::activating) {
+  if (state == ActiveState::reloading || state == ActiveState::activating ||
+      unit.machine->is_settling()) {
     return set_state(job, JobState::waiting);
   }
   if (!can_reload(unit)) return finish(job.id, JobResult::skipped, true);

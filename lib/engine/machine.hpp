@@ -148,6 +148,9 @@ class Machine {
   /// (RestartMode=direct after its delay): limits, conditions and preparation are as for an
   /// inactive unit.
   [[nodiscard]] virtual bool starts_afresh() const { return false; }
+  /// Whether an active unit is busy with itself for a moment, so that a reload has to wait for its
+  /// next change.
+  [[nodiscard]] virtual bool is_settling() const { return false; }
   /// Whether start() from inactive needs PrepareStart (conditions apart): units with a control
   /// group.
   [[nodiscard]] virtual bool needs_preparation() const { return false; }

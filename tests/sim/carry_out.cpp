@@ -299,6 +299,11 @@ void World::on(const engine::JobRemoved& effect) {
     mutated_ = true;
     return;
   }
+  const auto known = jobs_.find(effect.job);
+  if (known != jobs_.end() && known->second.type == engine::JobType::stop &&
+      effect.result == engine::JobResult::done) {
+    stopped_.insert(effect.unit);
+  }
   if (alive_jobs_.erase(effect.job) == 0) fail("a job was removed that was not there");
 }
 

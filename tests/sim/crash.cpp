@@ -50,6 +50,7 @@ void World::crash() {
   watched_paths_.clear();
   loads_.clear();
   alive_jobs_.clear();
+  stopped_.clear();
   seen_spawns_.clear();
   last_generation_ = 0;
   engine::Effects effects;

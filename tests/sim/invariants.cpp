@@ -1,5 +1,6 @@
 // What must hold after every call into the engine, whatever happened.
 #include <algorithm>
+#include <utility>
 
 #include <fmt/core.h>
 
@@ -58,6 +59,37 @@ void World::note_start(UnitId unit) {
 void World::check_all() {
   for (const UnitId unit : engine_->units()) check_unit(unit);
   check_jobs();
+  check_stopped();
+}
+
+// Who is told that a service has stopped finds it down, and not about to come back by itself.
+void World::check_stopped() {
+  for (const UnitId unit : std::exchange(stopped_, {})) {
+    const auto status = engine_->status(unit);
+    if (status.service == nullptr || is_down(status.active) || status.job) continue;
+    fail(fmt::format("{} was stopped, and is {}", status.spec->name.str(), status.sub));
+  }
+}
+
+// A job that runs has something under way that ends it.
+void World::check_progress(UnitId unit, const engine::UnitStatus& status) {
+  const auto job = status.job ? engine_->job(status.job) : std::nullopt;
+  const bool runs = job && job->state == JobState::running;
+  const auto& name = status.spec->name.str();
+  if (runs && job->type == JobType::reload && status.active == ActiveState::active) {
+    fail(fmt::format("{} is {} and does not reload, though its job says so", name, status.sub));
+  }
+  if (status.service->state != engine::ServiceState::auto_restart || !runs) return;
+  const bool is_coming = std::any_of(pending_.begin(), pending_.end(), [&](const Event& event) {
+    const auto* const prepared = std::get_if<engine::StartPrepared>(&event);
+    const auto* const fired = std::get_if<engine::TimerFired>(&event);
+    return (prepared != nullptr && prepared->unit == unit) ||
+           (fired != nullptr && fired->unit == unit && fired->kind == engine::TimerKind::restart);
+  });
+  const bool waits_for_ever = status.service->restart_at == MonoTime::max();
+  if (!is_coming && !waits_for_ever && !timers_.contains({unit, engine::TimerKind::restart})) {
+    fail(fmt::format("{} waits for a restart that is not coming", name));
+  }
 }
 
 void World::check_unit(UnitId unit) {
@@ -102,6 +134,7 @@ void World::check_service(UnitId unit, const engine::UnitStatus& status) {
     fail(fmt::format("{} is {} and {} at once", name, to_string(status.active),
                      to_string(service.state)));
   }
+  check_progress(unit, status);
   std::size_t mains = 0;
   for (const auto& [id, process] : processes_) {
     if (process.unit == unit && process.alive && process.role == ProcessRole::main) ++mains;

@@ -130,6 +130,8 @@ class World {
   void check_unit(UnitId unit);
   void check_service(UnitId unit, const engine::UnitStatus& status);
   void check_jobs();
+  void check_progress(UnitId unit, const engine::UnitStatus& status);
+  void check_stopped();
   void check_order(JobId job, const JobSeen& now, const std::map<JobId, JobSeen>& before);
   void check_end();
   [[nodiscard]] bool leaves_processes(UnitId unit) const;
@@ -148,6 +150,7 @@ class World {
   std::map<std::pair<UnitId, engine::TimerKind>, std::pair<MonoTime, std::uint64_t>> timers_;
   std::map<JobId, JobSeen> jobs_;   ///< as after the previous call
   std::set<JobId> alive_jobs_;      ///< added and not removed, by effects alone
+  std::set<UnitId> stopped_;        ///< whose stop was reported as done in this call
   std::set<JobId> unordered_jobs_;  ///< asked for with ignore-dependencies
   std::map<UnitId, std::vector<MonoTime>> starts_;
   std::set<std::string> invocations_;     ///< whose start was prepared

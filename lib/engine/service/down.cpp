@@ -14,7 +14,9 @@ void ServiceMachine::enter_dead(MachineContext& c, ServiceResult result) {
   const auto& settings = c.settings();
   const bool skipped = status_.result == ServiceResult::exec_condition;
   const bool well = skipped || status_.result == ServiceResult::success;
-  const bool restarts = !stop_wanted_ && shall_restart(settings, status_.result, main_exit());
+  // What is asked to stop stays down, also where it was on its way down already, or waits its turn.
+  const bool stays_down = stop_wanted_ || c.job_type() == JobType::stop;
+  const bool restarts = !stays_down && shall_restart(settings, status_.result, main_exit());
   const bool direct = restarts && settings.choice<unit::RestartMode>(Directive::RestartMode) ==
                                       unit::RestartMode::direct;
   const auto mode = kill_mode(c);
@@ -85,7 +87,7 @@ void ServiceMachine::cancel_restart(MachineContext& c) {
   restart_is_due_ = false;
   status_.restart_at = {};
   c.emit(CleanUp{.unit = c.id(), .restarting = stop_is_restart_});
-  set_phase(c, Phase::dead);
+  set_phase(c, Phase::dead, {.will_restart = stop_is_restart_});
 }
 
 }  // namespace pidward::engine

@@ -137,6 +137,7 @@ void ServiceMachine::set_phase(MachineContext& c, Phase next, ChangeFlags flags)
   };
   const ActiveState from = active();
   const ServiceState old = status_.state;
+  const bool settles = is_settling();
   phase_ = next;
   status_.state = service_state(next);
   signalled_ = false;
@@ -150,7 +151,7 @@ void ServiceMachine::set_phase(MachineContext& c, Phase next, ChangeFlags flags)
     rare_.reset();
     take_connection(c, 0);
   }
-  if (status_.state != old) {
+  if (status_.state != old || settles) {
     c.changed(from, active(), flags);
   } else {
     c.touch();

@@ -53,6 +53,9 @@ class ServiceMachine final : public Machine {
   [[nodiscard]] bool starts_afresh() const override {
     return phase_ == Phase::auto_restart && restart_is_due_;
   }
+  [[nodiscard]] bool is_settling() const override {
+    return active() == ActiveState::active && phase_ != Phase::running && phase_ != Phase::exited;
+  }
   void stop(MachineContext& context) override;
   void reload(MachineContext& context) override;
   [[nodiscard]] bool can_reload(const unit::UnitSpec& spec) const override;

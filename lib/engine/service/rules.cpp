@@ -165,11 +165,12 @@ bool shall_restart(const Settings& settings, ServiceResult result,
   if (main && contains(settings.exit_statuses(Directive::RestartPreventExitStatus), *main)) {
     return false;
   }
-  if (main && contains(settings.exit_statuses(Directive::RestartForceExitStatus), *main)) {
-    return true;
-  }
+  // Even where RestartForceExitStatus= says otherwise.
   if (result == ServiceResult::success && service_type(settings) == unit::ServiceType::oneshot) {
     return false;
+  }
+  if (main && contains(settings.exit_statuses(Directive::RestartForceExitStatus), *main)) {
+    return true;
   }
   return policy_says(settings.choice<unit::RestartPolicy>(Directive::Restart), result);
 }

@@ -45,10 +45,10 @@ constexpr Rule kRules[] = {
     {Happening::stop, Deed::nothing, kStopping | kStages},
     {Happening::stop, Deed::impossible, only(dead, failed)},
 
-    {Happening::reload, Deed::reload_begin, only(running)},
+    {Happening::reload, Deed::reload_begin, only(running, exited)},
     {Happening::reload, Deed::impossible,
      kDown | kBeforeStart | kFinding | kReloading | kStages | kStopping |
-         only(start, start_post, running_find, exited)},
+         only(start, start_post, running_find)},
 
     {Happening::spawned, Deed::start_started, only(start)},
     {Happening::spawned, Deed::stage_newcomer, kStages},

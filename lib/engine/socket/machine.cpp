@@ -38,6 +38,9 @@ StartOutcome SocketMachine::start(MachineContext& context, std::uint32_t leftove
   if (!is_inactive_or_failed(active())) return {};
   const auto target = service(context);
   const bool accepts = context.settings().boolean(Directive::Accept);
+  if (!accepts) {
+    if (auto refused = refused_without_triggered(context)) return *std::move(refused);
+  }
   if (target && !accepts && is_active_or_activating(context.active_state(*target))) {
     const unit::UnitSpec* spec = context.spec_of(*target);
     return {.kind = StartOutcome::Kind::refused,

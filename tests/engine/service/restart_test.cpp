@@ -137,6 +137,15 @@ TEST(ServiceRestart, AOneshotThatEndedWellIsNotRestarted) {
   EXPECT_EQ(service.state(), ServiceState::dead);
 }
 
+TEST(ServiceRestart, ForcedOrNotAOneshotThatEndedWellIsNotRestarted) {
+  Service service(ServiceType::oneshot);
+  service.set(Directive::RestartForceExitStatus, unit::ExitStatusSet{.codes = {0}, .signals = {}});
+  service.start();
+  service.run_command();
+  service.empty();
+  EXPECT_EQ(service.state(), ServiceState::dead);
+}
+
 TEST(ServiceRestart, ARestartIsAJobAndIsCounted) {
   Service service;
   service.choose(Directive::Restart, RestartPolicy::always);
