@@ -28,21 +28,12 @@ int strictness(const process::LastClose& policy) {
   return 0;
 }
 
-// A kernel thread has no memory of its own, hence no size of it in the status file; a zombie has
-// none either, but it was found alive.
-Result<bool> is_kernel_thread(const sys::Pidfd& process) {
-  PIDWARD_TRY(const std::string status, sys::read_proc(process, "status"));
-  return status.find("\nKthread:\t1\n") != std::string::npos ||
-         (status.find("\nVmSize:") == std::string::npos &&
-          status.find("\nState:\tZ") == std::string::npos);
-}
-
 }  // namespace
 
 Status may_act_on(const sys::Pidfd& process, Extent extent) {
   PIDWARD_CHECK(process::verify(
       process, {.cgroup = {}, .descendant_of_us = false, .not_above_us = extent == Extent::tree}));
-  PIDWARD_TRY(const bool kernel_thread, is_kernel_thread(process));
+  PIDWARD_TRY(const bool kernel_thread, sys::is_kernel_thread(process));
   if (kernel_thread) {
     return Error(Errc::not_supported, "The process is a kernel thread, which no signal reaches");
   }

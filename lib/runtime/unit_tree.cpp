@@ -51,6 +51,23 @@ bool UnitTree::is_main_or_control(UnitId unit, ProcessId process, engine::KillWh
   return wants_control && status.socket != nullptr && process == status.socket->control;
 }
 
+bool UnitTree::is_its_group(UnitId unit) const {
+  const auto spec = core_.engine.spec(unit);
+  return spec && spec->name.type() == unit::UnitType::scope && groups_.has(unit);
+}
+
+std::vector<process::ProcessHandle> UnitTree::tracked(UnitId unit) const {
+  std::vector<process::ProcessHandle> processes = tracker_.living(unit);
+  if (!processes.empty() && is_its_group(unit)) {
+    // One that is about to end is in its group to the last.
+    std::erase_if(processes, [&](const process::ProcessHandle& handle) {
+      const auto path = sys::cgroup_path_of(handle->pidfd());
+      return path && groups_.unit_at(*path) != unit;
+    });
+  }
+  return processes;
+}
+
 std::vector<sys::Pidfd> UnitTree::members(UnitId unit) {
   std::vector<sys::Pidfd> result;
   if (groups_.has(unit)) {
@@ -65,7 +82,7 @@ std::vector<sys::Pidfd> UnitTree::members(UnitId unit) {
       if (known && *known) listed.insert((*known)->id());
     }
     // One that was announced may live elsewhere, and a list that cannot be read leaves nobody out.
-    for (const process::ProcessHandle& handle : tracker_.living(unit)) {
+    for (const process::ProcessHandle& handle : tracked(unit)) {
       if (listed.contains(handle->id())) continue;
       if (auto copy = handle->pidfd().duplicate()) result.push_back(*std::move(copy));
     }
@@ -143,7 +160,7 @@ void UnitTree::kill(const engine::KillProcesses& effect) {
 
 bool UnitTree::is_empty(UnitId unit) {
   if (!groups_.is_available()) adopt_orphans({});
-  return !tracker_.has_living(unit) && !groups_.is_populated(unit);
+  return tracked(unit).empty() && !groups_.is_populated(unit);
 }
 
 void UnitTree::watch_empty(UnitId unit) {
@@ -160,8 +177,10 @@ void UnitTree::settle(UnitId unit) {
   if (!is_empty(unit)) {
     // Whose end is told leads here again; who else is there shows in the group alone, which is
     // watched from before the look that counts.
-    if (tracker_.has_living(unit) || !groups_.watch_events(unit) || !is_empty(unit)) return;
+    const bool end_is_told = tracker_.has_living(unit) && !is_its_group(unit);
+    if (end_is_told || !groups_.watch_events(unit) || !is_empty(unit)) return;
   }
+  if (is_its_group(unit)) tracker_.forget(unit);
   awaited_.erase(unit);
   core_.events.post(engine::UnitEmpty{unit});
 }

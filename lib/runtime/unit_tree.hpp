@@ -42,6 +42,11 @@ class UnitTree {
 
  private:
   [[nodiscard]] std::vector<sys::Pidfd> chosen(const engine::KillProcesses& effect);
+  /// Whether the unit is what its control group is, and nothing else: a scope's process may be
+  /// moved away by whoever manages it, and is the scope's no more.
+  [[nodiscard]] bool is_its_group(UnitId unit) const;
+  /// The unit's processes that are known, but for those that left a unit that is its group.
+  [[nodiscard]] std::vector<process::ProcessHandle> tracked(UnitId unit) const;
   [[nodiscard]] bool is_main_or_control(UnitId unit, ProcessId process,
                                         engine::KillWhom whom) const;
   void settle(UnitId unit);

@@ -349,6 +349,13 @@ Result<ProcessInfo> inspect(const Pidfd& process, const KernelFeatures& features
   return info;
 }
 
+Result<bool> is_kernel_thread(const Pidfd& process) {
+  PIDWARD_TRY(const std::string status, read_proc(process, "status"));
+  return status.find("\nKthread:\t1\n") != std::string::npos ||
+         (status.find("\nVmSize:") == std::string::npos &&
+          status.find("\nState:\tZ") == std::string::npos);
+}
+
 Result<std::vector<Pidfd>> children_of(const Pidfd& process, const KernelFeatures& features) {
   PIDWARD_TRY(const pid_t parent, process.pid());
   PIDWARD_TRY(const std::vector<pid_t> numbers,

@@ -56,6 +56,10 @@ struct ProcessInfo {
 /// switched off.
 Result<ProcessInfo> inspect(const Pidfd& process, const KernelFeatures& features);
 
+/// Whether it is a thread of the kernel's own: those have no memory, hence (before Linux 6.8, which
+/// says it) no size of it in the status file. A zombie has none either, and is none.
+Result<bool> is_kernel_thread(const Pidfd& process);
+
 /// The children of a process, each opened and then found to be its child still.
 Result<std::vector<Pidfd>> children_of(const Pidfd& process, const KernelFeatures& features);
 /// Its children and theirs, parents before children. A process whose parent ended is not found this

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bus/wish.hpp"
+#include "sys/cgroup.hpp"
 
 namespace pidward::test {
 namespace {
@@ -346,6 +347,27 @@ TEST_F(TransientUnits, AScopeTakesInProcesses) {
   EXPECT_EQ(second->wait()->code, SIGTERM);
 }
 
+TEST_F(TransientUnits, AProcessThatIsMovedAwayIsTheScopesNoMore) {
+  start({});
+  Client client = this->client();
+  auto program = Program::start({.arguments = {"/bin/sleep", "infinity"}});
+  ASSERT_TRUE(program);
+  const auto number = static_cast<std::uint32_t>(*program->pidfd().pid());
+  EXPECT_EQ(run(client, "left.scope", Wish().processes({number})), "done");
+  const std::string group =
+      client.property(bus::unit_path("left.scope"), "org.pidward1.Scope", "ControlGroup")->text;
+  if (group.empty()) GTEST_SKIP() << "There are no control groups";
+  EXPECT_TRUE(is_removed(client, "left.scope", [&] {
+    const auto mount = sys::find_cgroup_mount();
+    const auto root = sys::CgroupDir::open(**mount, "/");
+    ASSERT_TRUE(root);
+    EXPECT_TRUE(root->write("cgroup.procs", std::to_string(number)));
+  }));
+  EXPECT_FALSE(*program->pidfd().has_ended());
+  ASSERT_TRUE(program->pidfd().send_signal(SIGKILL));
+  program->wait();
+}
+
 TEST_F(TransientUnits, AScopeMadeBesideAnotherUnitTakesInItsProcesses) {
   start();
   Client client = this->client();
@@ -376,6 +398,10 @@ TEST_F(TransientUnits, AScopeIsNotMadeOfTheDaemonOrOfNothing) {
   const auto self = static_cast<std::uint32_t>(*daemon().pidfd().pid());
   EXPECT_NE(refusal(client, "self.scope", Wish().processes({self})).find("pidward itself"),
             std::string::npos);
+  if (const auto comm = sys::read_file("/proc/2/comm"); comm && *comm == "kthreadd\n") {
+    EXPECT_NE(refusal(client, "kernel.scope", Wish().processes({2})).find("kernel thread"),
+              std::string::npos);
+  }
   auto gone = Program::start({.arguments = {"/bin/true"}});
   ASSERT_TRUE(gone);
   gone->wait();

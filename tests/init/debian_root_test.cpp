@@ -131,10 +131,12 @@ class DebianRoot : public testing::Test {
     pollfd wait{init_.pidfd.get(), POLLIN, 0};
     return ::poll(&wait, 1, wait_ms) != 0;
   }
+  [[nodiscard]] std::string socket() const {
+    return "/proc/" + std::to_string(init_.pid) + "/root/run/pidward/private";
+  }
   /// The daemon's view of a unit, through the container's own socket.
   [[nodiscard]] std::string state(const std::string& unit) const {
-    auto client = bus::Client::connect(
-        {.socket = "/proc/" + std::to_string(init_.pid) + "/root/run/pidward/private"});
+    auto client = bus::Client::connect({.socket = socket()});
     if (!client) return "no daemon";
     const auto found = client->properties(bus::unit_path(unit));
     return found ? found->text("ActiveState") : "unknown";
@@ -160,6 +162,21 @@ class DebianRoot : public testing::Test {
   sys::CgroupDir group_;
   sys::Child init_;
 };
+
+// In a container, where a first process that is taken in all the same is nobody else's.
+TEST_F(DebianRoot, TheFirstProcessIsNoScopes) {
+  start();
+  ASSERT_TRUE(comes_up("multi-user.target")) << directory_.read("log");
+  auto client = bus::Client::connect({.socket = socket()});
+  ASSERT_TRUE(client);
+  const auto refused = client->manager("StartTransientUnit", [](bus::Writer& out) {
+    out.s("first.scope").s("fail").open_array("(sv)").open_struct("sv").s("PIDs");
+    out.open_variant("au").open_array("u").u(1).close().close().close().close();
+    out.open_array("(sa(sv))").close();
+  });
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message(), HasSubstr("Process 1"));
+}
 
 TEST_F(DebianRoot, ComesUpToItsServicesAndIsStoppedInTime) {
   start();

@@ -40,6 +40,15 @@ Status check_process(const CallPtr& call, const sys::Pidfd& process) {
   if (facts.pid == ::getpid()) {
     return Error(Errc::invalid_argument, "pidward itself cannot be put into a scope.");
   }
+  // Who stops the scope would signal it.
+  if (facts.pid == 1) {
+    return Error(Errc::invalid_argument, "Process 1 is the system's, and cannot be moved.");
+  }
+  PIDWARD_TRY(const bool kernel_thread, sys::is_kernel_thread(process));
+  if (kernel_thread) {
+    return Error(Errc::invalid_argument,
+                 fmt::format("Process {} is a kernel thread, and cannot be moved.", facts.pid));
+  }
   const uid_t uid = call->uid.value_or(facts.uid);
   if (uid == 0 || uid == ::geteuid() || uid == facts.uid) return {};
   return Error(Errc::access_denied, fmt::format("Process {} belongs to user {}, not to user {}.",
