@@ -69,6 +69,20 @@ LogCopies copies_of(const unit::Settings& settings, Directive stream) {
       .console = kind == StandardOutput::journal_console || kind == StandardOutput::kmsg_console};
 }
 
+/// Whether a standard stream is the connection that a service is made for.
+bool has_socket_stream(const unit::Settings& settings) {
+  const unit::StreamTarget* const input = settings.stream(Directive::StandardInput);
+  if (input != nullptr &&
+      static_cast<unit::StandardInput>(input->kind) == unit::StandardInput::socket)
+    return true;
+  return std::ranges::any_of(
+      std::array{Directive::StandardOutput, Directive::StandardError}, [&](Directive each) {
+        const unit::StreamTarget* const output = settings.stream(each);
+        return output != nullptr &&
+               static_cast<StandardOutput>(output->kind) == StandardOutput::socket;
+      });
+}
+
 process::Role table_role(engine::ProcessRole role) {
   switch (role) {
     case engine::ProcessRole::main:
@@ -180,6 +194,11 @@ Result<std::shared_ptr<ServiceSpawner::Pending>> ServiceSpawner::prepare(
     PIDWARD_TRY(sys::Fd copy, connection->duplicate());
     request.connection = copy.get();
     pending->passed.push_back(std::move(copy));
+    // Where no standard stream is the connection, it is passed as listening sockets are.
+    if (!has_socket_stream(request.spec->settings)) {
+      request.passed.insert(request.passed.begin(),
+                            {request.connection, "connection", non_blocking});
+    }
     announce_peer(request.connection, request.extra_environment);
   }
   const UnitStreams* streams = surroundings_.streams(effect.unit);

@@ -48,6 +48,25 @@ void infer_input(Settings& settings) {
                StreamTarget{static_cast<std::int64_t>(StandardInput::data), {}});
 }
 
+/// "inherit" goes with an input that has another end to write to, and is the default there; with
+/// any other input it is what the manager's default is (systemd.exec(5), and what systemd makes of
+/// it).
+void infer_output(Settings& settings) {
+  const StreamTarget* const input = settings.stream(Directive::StandardInput);
+  const auto kind =
+      input == nullptr ? StandardInput::null : static_cast<StandardInput>(input->kind);
+  const bool has_other_end = kind == StandardInput::tty || kind == StandardInput::tty_force ||
+                             kind == StandardInput::tty_fail || kind == StandardInput::socket ||
+                             kind == StandardInput::fd;
+  const bool is_set = settings.is_set(Directive::StandardOutput);
+  const StreamTarget inherited{static_cast<std::int64_t>(StandardOutput::inherit), {}};
+  if (has_other_end) {
+    if (!is_set) settings.set(Directive::StandardOutput, inherited);
+  } else if (is_set && *settings.stream(Directive::StandardOutput) == inherited) {
+    settings.unset(Directive::StandardOutput);
+  }
+}
+
 const std::vector<ExecDirectory>& exec_directories(const Settings& settings, Directive id) {
   static const std::vector<ExecDirectory> kNone;
   const Value* value = settings.get(id);
@@ -154,6 +173,7 @@ void complete_service(UnitSpec& spec, const ImplicitContext& context) {
   }
   infer_notify_access(spec, type);
   infer_input(spec.settings);
+  infer_output(spec.settings);
   add_exec_dependencies(spec, context);
   add_slice(spec, context);
   add_dbus(spec, type);

@@ -102,7 +102,8 @@ TEST_F(Activation, SocketsNamesFurtherOnesToInherit) {
 
 TEST_F(Activation, AcceptMakesAnInstanceForEachConnection) {
   socket("each", "Accept=yes\n");
-  service("each@", "ExecStart=/bin/cat\nStandardInput=socket\nStandardOutput=inherit\n");
+  // Output goes to the peer as well, as where "inherit" is written.
+  service("each@", "ExecStart=/bin/cat\nStandardInput=socket\n");
   ASSERT_EQ(supervisor_.ctl({"start", "each.socket"}).exit_code, 0);
   EXPECT_EQ(ask("each", "first"), "first");
   EXPECT_EQ(ask("each", "second"), "second");
@@ -120,6 +121,24 @@ TEST_F(Activation, AnInstanceIsToldWhoIsAtTheOtherEnd) {
           "StandardInput=socket\nStandardOutput=socket\n");
   ASSERT_EQ(supervisor_.ctl({"start", "peer.socket"}).exit_code, 0);
   EXPECT_EQ(run_shell(std::string("nc ") + kAddress + " </dev/null").output, "127.0.0.1\nport\n");
+}
+
+TEST_F(Activation, AConnectionThatIsNoStandardStreamIsPassedAsOthersAre) {
+  socket("passed", "Accept=yes\n");
+  supervisor_.directory.write(
+      "passed.sh",
+      "test $LISTEN_PID = $$ && echo \"$LISTEN_FDS $LISTEN_FDNAMES\" >&3 && cat <&3 >&3\n");
+  service("passed@", "ExecStart=/bin/sh " + path("passed.sh") + "\n");
+  ASSERT_EQ(supervisor_.ctl({"start", "passed.socket"}).exit_code, 0);
+  EXPECT_EQ(ask("passed", "and this"), "1 connection\nand this");
+}
+
+TEST_F(Activation, ASocketWithoutItsServiceIsRefused) {
+  socket("alone", "");
+  const auto refused = supervisor_.ctl({"start", "alone.socket"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(refused.output.find("alone.service is not loaded"), std::string::npos)
+      << refused.output;
 }
 
 TEST_F(Activation, AServiceThatFailsAtOnceClosesItsSocketRatherThanSpin) {
