@@ -38,7 +38,7 @@ std::string failing_step(const bus::Properties& all) {
   for (const char* list : {"ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost",
                            "ExecReload", "ExecStop", "ExecStopPost"}) {
     for (const bus::Data& command : all.data(list).items) {
-      if (command.items.size() < 10) continue;
+      if (command.items.size() < 10 || command.items[2].number != 0) continue;  // "-": ignored
       const std::uint64_t code = command.items[8].number;
       const std::int64_t status = command.items[9].integer();
       const bool bad =

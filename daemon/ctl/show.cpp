@@ -1,5 +1,6 @@
 // show, cat and logs.
 #include <algorithm>
+#include <array>
 #include <cstdio>
 
 #include <fmt/core.h>
@@ -20,6 +21,40 @@ bool ends_with(const std::string& text, std::string_view end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
+/// A word of a list as a shell would need it, so that words and lines can be told apart.
+std::string quoted(const std::string& word) {
+  constexpr std::string_view kPlain = " \t\n\"'\\`$;&|<>()*?#~";
+  if (!word.empty() && word.find_first_of(kPlain) == std::string::npos) return word;
+  std::string out = "\"";
+  for (const char c : word) {
+    if (c == '\n') {
+      out += "\\n";
+      continue;
+    }
+    if (c == '"' || c == '\\' || c == '`' || c == '$') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
+/// Exit codes, then signals by name.
+std::string exit_statuses(const bus::Data& data) {
+  std::string out;
+  for (const bus::Data& code : data.items[0].items) out += fmt::format(" {}", code.integer());
+  for (const bus::Data& signal : data.items[1].items) {
+    out += fmt::format(" {}", unit::signal_name(static_cast<int>(signal.integer())));
+  }
+  return out.empty() ? out : out.substr(1);
+}
+
+/// What is counted, or weighed, and is not.
+bool is_amount(const std::string& name) {
+  constexpr std::array<std::string_view, 9> kEnds{
+      "Current", "NSec", "Weight", "Shares", "Bytes", "Packets", "Operations", "Available", "Peak"};
+  return std::any_of(kEnds.begin(), kEnds.end(),
+                     [&](std::string_view end) { return ends_with(name, end); });
+}
+
 std::string plain(const bus::Data& data) {
   switch (data.type) {
     case 'b':
@@ -38,7 +73,8 @@ std::string plain(const bus::Data& data) {
         if (bytes) {
           out += fmt::format("{:02x}", item.number);
         } else {
-          out += (out.empty() ? "" : " ") + plain(item);
+          out +=
+              (out.empty() ? "" : " ") + (data.contents == "s" ? quoted(item.text) : plain(item));
         }
       }
       return data.type == 'r' ? "{ " + out + " }" : out;
@@ -73,8 +109,15 @@ std::vector<std::string> format_property(const std::string& name, const bus::Dat
     if (ends_with(name, "USec")) {
       return {data.number == UINT64_MAX ? "infinity" : format_span(from_bus_usec(data.number))};
     }
-    if (data.number == UINT64_MAX) return {"infinity"};
+    if (data.number == UINT64_MAX) return {is_amount(name) ? "[not set]" : "infinity"};
   }
+  if (data.type == 'u' && (ends_with(name, "Mode") || name == "UMask")) {
+    return {fmt::format("{:04o}", data.number)};
+  }
+  if (data.type == 'u' && (name == "UID" || name == "GID") && data.number == UINT32_MAX) {
+    return {"[not set]"};
+  }
+  if (ends_with(name, "ExitStatus") && data.items.size() == 2) return {exit_statuses(data)};
   if (name == "Job" && data.items.size() == 2) {
     return {data.items[0].number == 0 ? "" : std::to_string(data.items[0].number)};
   }
@@ -212,14 +255,7 @@ void print_line(const Session& session, const runtime::LogLine& line) {
              session.paint(color, raw ? line.text : printable(line.text)));
 }
 
-int follow(const Session& session, const std::string& directory,
-           const std::vector<std::string>& units) {
-  std::vector<runtime::LogFollower> followers;
-  for (const std::string& unit : units) {
-    auto follower = runtime::LogFollower::open(directory, unit);
-    if (!follower) return report(follower.error());
-    followers.push_back(*std::move(follower));
-  }
+int follow(const Session& session, std::vector<runtime::LogFollower> followers) {
   for (;;) {
     std::fflush(stdout);
     std::vector<pollfd> waits;
@@ -243,9 +279,19 @@ int run_logs(Session& session) {
   const auto directory =
       session.client().property(bus::kManagerPath, bus::kManagerInterface, "LogDirectory");
   if (!directory) return report(directory.error());
-  std::vector<runtime::LogLine> merged;
+  // Before the last lines are read: what comes meanwhile is the followers'.
+  std::vector<runtime::LogFollower> followers;
   for (const std::string& unit : units) {
-    const auto lines = runtime::read_last_log_lines(directory->text, unit, session.options().lines);
+    if (!session.options().follow) break;
+    auto follower = runtime::LogFollower::open(directory->text, unit);
+    if (!follower) return report(follower.error());
+    followers.push_back(*std::move(follower));
+  }
+  std::vector<runtime::LogLine> merged;
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    const auto lines =
+        runtime::read_last_log_lines(directory->text, units[i], session.options().lines,
+                                     followers.empty() ? nullptr : &followers[i]);
     if (!lines) {
       status = report(lines.error());
       continue;
@@ -256,7 +302,7 @@ int run_logs(Session& session) {
                    [](const auto& a, const auto& b) { return a.time < b.time; });
   for (const runtime::LogLine& line : merged) print_line(session, line);
   if (!session.options().follow) return status;
-  return follow(session, directory->text, units);
+  return follow(session, std::move(followers));
 }
 
 }  // namespace pidward::ctl

@@ -208,8 +208,8 @@ int run_status(Session& session) {
   Options numbers_out = session.options();
   numbers_out.names.clear();
   for (const std::string& text : session.options().names) {
-    const bool is_pid =
-        text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos;
+    const bool is_pid = !text.empty() && text.size() < 10 &&
+                        text.find_first_not_of("0123456789") == std::string::npos;
     const bool has_inode = text.find(':') != std::string::npos && names_process(text);
     if (!is_pid && !has_inode) {
       numbers_out.names.push_back(text);

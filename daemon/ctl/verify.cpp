@@ -39,22 +39,33 @@ unit::LoaderContext context_of(const Options& options, const runtime::PosixFileS
 
 /// Programs that are not there: systemd finds out when it starts them, a deployment wants to know
 /// before.
+/// Whether the unit would find the program: a name without '/' is looked up in ExecSearchPath=.
+bool is_there(const unit::UnitSpec& spec, const std::string& program, int mode) {
+  if (program.find('/') != std::string::npos) return ::access(program.c_str(), mode) == 0;
+  std::vector<std::string> directories = spec.settings.words(unit::Directive::ExecSearchPath);
+  if (directories.empty()) {
+    directories = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+  }
+  return std::any_of(directories.begin(), directories.end(), [&](const std::string& directory) {
+    return ::access((directory + "/" + program).c_str(), mode) == 0;
+  });
+}
+
 void check_programs(const unit::UnitSpec& spec, std::vector<unit::Diagnostic>& found) {
   for (const unit::Row& row : unit::directive_table()) {
     if (row.syntax != unit::Syntax::exec) continue;
     for (const unit::ExecCommand& command : spec.settings.commands(row.id)) {
       // With '-' a program may be missing.
-      const bool checkable = !command.path.empty() && command.path[0] == '/' &&
-                             !command.ignore_failure &&
+      const bool checkable = !command.path.empty() && !command.ignore_failure &&
                              !spec.settings.is_set(unit::Directive::RootDirectory);
-      if (!checkable || ::access(command.path.c_str(), X_OK) == 0) continue;
+      if (!checkable || is_there(spec, command.path, X_OK)) continue;
       found.push_back(
           {.severity = Severity::error,
            .where = {.file = spec.fragment ? spec.fragment->path : spec.name.str(),
                      .line = command.line},
-           .message = fmt::format("{}=: {} {}", row.name, command.path,
-                                  ::access(command.path.c_str(), F_OK) == 0 ? "is not executable"
-                                                                            : "does not exist")});
+           .message = fmt::format(
+               "{}=: {} {}", row.name, command.path,
+               is_there(spec, command.path, F_OK) ? "is not executable" : "does not exist")});
     }
   }
 }
@@ -105,6 +116,8 @@ void check_one(const unit::UnitLoader& loader, const std::string& typed,
     const auto name = unit::UnitName::mangle(typed);
     if (!name) return add_error(all, typed, name.error().to_string());
     spec = loader.load(*name);
+    // A template is looked at as one of its instances, as where its file is named.
+    if (name->is_template() && spec->fragment) spec = loader.load_file(spec->fragment->path);
   }
   all.insert(all.end(), spec->diagnostics.begin(), spec->diagnostics.end());
   const bool said = std::any_of(spec->diagnostics.begin(), spec->diagnostics.end(),

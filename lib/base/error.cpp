@@ -56,7 +56,7 @@ Error&& Error::within(std::string_view context) && {
 
 std::string Error::to_string() const {
   std::string text = where_ ? fmt::format("{}: {}", where_->to_string(), message_) : message_;
-  if (!advice_.empty()) text += fmt::format(". {}", advice_);
+  if (!advice_.empty()) text += fmt::format("{} {}", text.ends_with('.') ? "" : ".", advice_);
   return text;
 }
 

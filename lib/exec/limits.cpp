@@ -93,7 +93,10 @@ void add_scheduling_steps(PlanBuilder& builder, const unit::Settings& settings) 
       settings.is_set(Directive::CPUSchedulingPriority) || reset_on_fork) {
     const auto policy = static_cast<int>(settings.integer(Directive::CPUSchedulingPolicy));
     sched_param parameter{};
-    parameter.sched_priority = static_cast<int>(settings.integer(Directive::CPUSchedulingPriority));
+    // Into the range of the policy, as systemd does: 1 and above for fifo and rr, 0 for others.
+    parameter.sched_priority =
+        std::clamp(static_cast<int>(settings.integer(Directive::CPUSchedulingPriority)),
+                   ::sched_get_priority_min(policy), ::sched_get_priority_max(policy));
     const sched_param* kept = builder.keep_blob(&parameter, 1);
     builder.call(ExitCode::set_scheduler, "set the scheduling policy", SYS_sched_setscheduler, 0,
                  policy | (reset_on_fork ? SCHED_RESET_ON_FORK : 0), kept);
@@ -101,7 +104,10 @@ void add_scheduling_steps(PlanBuilder& builder, const unit::Settings& settings) 
   add_affinity_step(builder, settings);
   if (settings.is_set(Directive::IOSchedulingClass) ||
       settings.is_set(Directive::IOSchedulingPriority)) {
-    const auto io_class = settings.integer(Directive::IOSchedulingClass);
+    // "none" takes no priority; systemd reads it as best-effort.
+    constexpr std::int64_t kBestEffort = 2;
+    const auto given = settings.integer(Directive::IOSchedulingClass);
+    const auto io_class = given == 0 ? kBestEffort : given;
     const auto priority = settings.integer(Directive::IOSchedulingPriority);
     builder.call(ExitCode::ioprio, "set the I/O priority", SYS_ioprio_set, kIoPriorityWhoProcess, 0,
                  (io_class << kIoPriorityClassShift) | priority);

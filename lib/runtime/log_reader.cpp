@@ -17,12 +17,10 @@ namespace {
 
 constexpr std::size_t kBlock = 64 * 1024;
 
-// The end of a file, from the beginning of the line that is `lines` newlines before it.
-Result<std::string> read_tail(int fd, std::size_t lines) {
-  struct stat status {};
-  if (::fstat(fd, &status) != 0) return Error::from_errno(errno, "Cannot look at the log");
+// What is before `end` in a file, from the beginning of the line that is `lines` newlines before.
+Result<std::string> read_tail(int fd, std::size_t end, std::size_t lines) {
   std::string tail;
-  auto at = static_cast<std::size_t>(status.st_size);
+  std::size_t at = end;
   std::size_t newlines = 0;
   while (at > 0 && newlines <= lines) {
     const std::size_t size = std::min(kBlock, at);
@@ -70,13 +68,25 @@ std::vector<LogLine> join_pieces(std::vector<LogLine> lines) {
 }  // namespace
 
 Result<std::vector<LogLine>> read_last_log_lines(const std::string& directory,
-                                                 const std::string& unit, std::size_t count) {
+                                                 const std::string& unit, std::size_t count,
+                                                 const LogFollower* before) {
   std::vector<LogLine> lines;
+  bool is_reached = before == nullptr;
   for (unsigned age = 0; lines.size() < count; ++age) {
     auto file = sys::open_path(log_file_path(directory, unit, age), O_RDONLY);
     if (!file && file.error().sys_errno() == ENOENT) break;
     if (!file) return std::move(file).error();
-    PIDWARD_TRY(std::string text, read_tail(file->get(), count - lines.size()));
+    struct stat status {};
+    if (::fstat(file->get(), &status) != 0)
+      return Error::from_errno(errno, "Cannot look at the log");
+    auto end = static_cast<std::size_t>(status.st_size);
+    if (!is_reached) {
+      // A younger file is the follower's as a whole.
+      if (status.st_ino != before->inode_) continue;
+      is_reached = true;
+      end = before->begin_;
+    }
+    PIDWARD_TRY(std::string text, read_tail(file->get(), end, count - lines.size()));
     std::vector<LogLine> older;
     parse_records(text, older);
     older.insert(older.end(), std::make_move_iterator(lines.begin()),
@@ -104,7 +114,8 @@ Result<LogFollower> LogFollower::open(const std::string& directory, const std::s
   if (auto file = sys::open_path(log_file_path(directory, unit), O_RDONLY)) {
     struct stat status {};
     if (::fstat(file->get(), &status) == 0) follower.inode_ = status.st_ino;
-    ::lseek(file->get(), 0, SEEK_END);
+    const off_t end = ::lseek(file->get(), 0, SEEK_END);
+    follower.begin_ = static_cast<std::size_t>(std::max<off_t>(end, 0));
     follower.file_ = *std::move(file);
   }
   return follower;

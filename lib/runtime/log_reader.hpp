@@ -12,11 +12,15 @@
 
 namespace pidward::runtime {
 
+class LogFollower;
+
 /// The last `count` lines of the unit's log, oldest first, across rotated files; a unit without a
-/// log has none. Long lines that the logger split are put together. Errors: a file is there and may
-/// not be read.
+/// log has none. Long lines that the logger split are put together. With a follower, the last that
+/// it does not tell of, so that none is missing and none comes twice. Errors: a file is there and
+/// may not be read.
 Result<std::vector<LogLine>> read_last_log_lines(const std::string& directory,
-                                                 const std::string& unit, std::size_t count);
+                                                 const std::string& unit, std::size_t count,
+                                                 const LogFollower* before = nullptr);
 
 /// Follows a unit's log from its present end, across rotations. The file need not exist yet.
 class LogFollower {
@@ -30,6 +34,8 @@ class LogFollower {
   Result<std::vector<LogLine>> read_new();
 
  private:
+  friend Result<std::vector<LogLine>> read_last_log_lines(const std::string&, const std::string&,
+                                                          std::size_t, const LogFollower*);
   LogFollower() = default;
   Status take(std::vector<LogLine>& lines);
 
@@ -38,7 +44,8 @@ class LogFollower {
   sys::Fd inotify_;
   sys::Fd file_;
   std::uint64_t inode_ = 0;
-  std::string partial_;  ///< bytes behind the last newline
+  std::size_t begin_ = 0;  ///< of what it tells, in the first file
+  std::string partial_;    ///< bytes behind the last newline
 };
 
 }  // namespace pidward::runtime

@@ -77,9 +77,14 @@ void Manager::Impl::request_exit(int code) {
   auto spec = std::make_shared<unit::UnitSpec>(*unit::UnitName::parse(kExitTarget));
   spec->load_state = unit::LoadState::loaded;
   spec->transient = true;
+  std::vector<JobId> pointless;  // for a device to show up, say, which nobody needs any more
   for (const UnitId unit : engine.units()) {
     const engine::UnitStatus status = engine.status(unit);
-    if (status.spec == nullptr || !unit::is_managed(status.spec->name.type())) continue;
+    if (status.spec == nullptr) continue;
+    if (!unit::is_managed(status.spec->name.type())) {
+      if (status.job) pointless.push_back(status.job);
+      continue;
+    }
     if (status.spec->name.type() == unit::UnitType::slice) continue;
     if (is_down(status.active) && !status.job) continue;
     for (const auto kind : {unit::Dependency::Conflicts, unit::Dependency::After}) {
@@ -88,6 +93,7 @@ void Manager::Impl::request_exit(int code) {
   }
   const UnitSource::Specs specs{spec};
   auto outcome = with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
+    for (const JobId job : pointless) static_cast<void>(the_engine.cancel(job, now(), effects));
     the_engine.add(specs, now(), effects);
     engine::JobRequest wanted{spec->name};
     wanted.mode = unit::JobMode::replace_irreversibly;

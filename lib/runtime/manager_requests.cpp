@@ -194,7 +194,12 @@ void Manager::set_default_target(const std::string& name, bool force,
   impl_->pool.run(
       [shared = impl_->source.shared_context(), name, force]() -> Result<unit::InstallPlan> {
         const unit::LoaderContext& context = *shared;
-        PIDWARD_TRY(const unit::UnitName target, unit::UnitName::parse(name));
+        PIDWARD_TRY(const unit::UnitName target, whole_name(name));
+        if (target.type() != unit::UnitType::target) {
+          return Error(Errc::invalid_argument,
+                       fmt::format("{} is no target, and cannot be the default one", name))
+              .advise("Give the name of a unit that ends in .target");
+        }
         const unit::UnitSpecPtr spec = unit::UnitLoader(context).load(target);
         if (!spec->fragment) {
           return Error(Errc::not_found, fmt::format("There is no unit file {}", name));

@@ -55,20 +55,21 @@ std::optional<std::string> dropin_key(std::string_view file, bool& yaml) {
 
 std::vector<std::string> folder_bases(const UnitName& name) {
   std::vector<std::string> out{name.str()};
-  std::string_view at;
-  if (name.is_instance()) {
-    out.push_back(name.template_name().str());
-    at = "@";
-  } else if (name.is_template()) {
-    at = "@";
-  }
+  if (name.is_instance()) out.push_back(name.template_name().str());
   // foo-bar-baz: foo-bar-, then foo-. A dash at the end is part of the name it ends.
-  std::string_view prefix = name.prefix();
-  while (!prefix.empty()) {
+  std::vector<std::string_view> shorter;
+  for (std::string_view prefix = name.prefix(); !prefix.empty();) {
     const std::size_t dash = prefix.substr(0, prefix.size() - 1).rfind('-');
     if (dash == std::string_view::npos) break;
     prefix = prefix.substr(0, dash + 1);
-    out.push_back(fmt::format("{}{}.{}", prefix, at, to_string(name.type())));
+    shorter.push_back(prefix);
+  }
+  const auto type = to_string(name.type());
+  for (const std::string_view prefix : shorter) out.push_back(fmt::format("{}.{}", prefix, type));
+  if (!name.is_instance() && !name.is_template()) return out;
+  for (const std::string_view prefix : shorter) {
+    if (name.is_instance()) out.push_back(fmt::format("{}@{}.{}", prefix, name.instance(), type));
+    out.push_back(fmt::format("{}@.{}", prefix, type));
   }
   return out;
 }

@@ -48,10 +48,11 @@ DirectoryKind directory_kind(const SearchPath& path, const std::string& director
   if (begins_with(directory, path.root + "/etc/")) return DirectoryKind::persistent;
   if (begins_with(directory, path.root + "/run/")) return DirectoryKind::runtime;
   // $XDG_CONFIG_HOME/systemd/user beside $XDG_CONFIG_HOME/pidward/user.
-  if (!path.config_dir.empty() && grandparent(directory) == grandparent(path.config_dir))
-    return DirectoryKind::persistent;
-  if (!path.runtime_dir.empty() && grandparent(directory) == grandparent(path.runtime_dir))
-    return DirectoryKind::runtime;
+  const auto is_beside = [&](const std::string& ours) {
+    return ours.ends_with("/user") && grandparent(directory) == grandparent(ours);
+  };
+  if (is_beside(path.config_dir)) return DirectoryKind::persistent;
+  if (is_beside(path.runtime_dir)) return DirectoryKind::runtime;
   return DirectoryKind::vendor;
 }
 

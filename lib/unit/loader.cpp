@@ -170,6 +170,9 @@ UnitSpec UnitLoader::Impl::read_unit(const UnitName& name) {
   spec.aliases = std::move(found.aliases);
   spec.diagnostics = std::move(found.diagnostics);
   if (name.is_template()) {
+    if (found.kind == Resolution::Kind::file) {
+      spec.fragment = SourceFile{found.candidate->file, found.candidate->modified};
+    }
     spec.load_state = LoadState::error;
     add_error(
         spec, {},

@@ -71,7 +71,9 @@ Result<Value> parse_secure_bits(std::string_view text, const ParseContext& conte
   }
 }
 
-Result<Value> parse_cpu_set(const Row& row, std::string_view text) {
+Result<Value> parse_cpu_set(const Row& row, std::string_view written, const ParseContext& context) {
+  PIDWARD_TRY(const std::string expanded, expand(written, context));
+  std::string_view text = expanded;
   if (row.id == Directive::CPUAffinity && text == "numa")
     return Value(std::vector<std::string>{"numa"});
   SplitOptions options;

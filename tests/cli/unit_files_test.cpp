@@ -105,6 +105,9 @@ TEST_F(UnitFiles, TheDefaultTargetIsALink) {
   EXPECT_EQ(fs::read_symlink(directory.path("units/default.target")).filename(),
             "multi-user.target");
   EXPECT_NE(ctl({"set-default", "nowhere"}).code, 0);
+  const CtlResult service = ctl({"set-default", "web.service"});
+  EXPECT_NE(service.code, 0);
+  EXPECT_NE(service.err.find("is no target"), std::string::npos) << service.err;
   EXPECT_EQ(ctl({"get-default"}).out, "multi-user.target\n");
 }
 

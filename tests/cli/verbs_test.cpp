@@ -51,11 +51,27 @@ TEST_F(CommandLine, SaysWhyAStartFailed) {
 
 TEST_F(CommandLine, NamesTheCommandThatFailedAndNotWhatWasEndedForItsSake) {
   unit("late.service",
-       "[Service]\nExecStart=/bin/sleep infinity\nExecStartPost=/bin/sh -c 'exit 5'\n");
+       "[Service]\nExecStartPre=-/bin/false\nExecStart=/bin/sleep infinity\n"
+       "ExecStartPost=/bin/sh -c 'exit 5'\n");
   const CtlResult failed = ctl({"start", "late"});
   EXPECT_EQ(failed.code, 1);
   EXPECT_NE(failed.err.find("Step: ExecStartPost="), std::string::npos) << failed.err;
   EXPECT_NE(failed.err.find("status=5"), std::string::npos) << failed.err;
+}
+
+TEST_F(CommandLine, ShowsValuesAsTheyAreWritten) {
+  unit("values.service",
+       "[Service]\nType=oneshot\nExecStart=/bin/true\nUMask=0027\nRuntimeDirectoryMode=0750\n"
+       "Environment=\"A=b c\" B=2 \"C=x\\ny\"\nSuccessExitStatus=9 SIGKILL\n");
+  const CtlResult shown =
+      ctl({"show", "values", "-p",
+           "UMask,RuntimeDirectoryMode,Environment,SuccessExitStatus,CPUWeight,MemoryMax"});
+  for (const char* line :
+       {"UMask=0027\n", "RuntimeDirectoryMode=0750\n", "Environment=\"A=b c\" B=2 \"C=x\\ny\"\n",
+        "SuccessExitStatus=9 SIGKILL\n", "CPUWeight=[not set]\n", "MemoryMax=infinity\n"}) {
+    EXPECT_NE(shown.out.find(line), std::string::npos) << line << shown.out;
+  }
+  EXPECT_NE(ctl({"status", ""}).err.find("unit name"), std::string::npos);
 }
 
 TEST_F(CommandLine, WhatAServiceSaysDoesNothingToATerminal) {

@@ -57,6 +57,25 @@ TEST(Verify, FindsProgramsThatAreNotThere) {
       << verdict.out;
 }
 
+TEST(Verify, LooksForProgramsWithoutAPathWhereTheUnitWould) {
+  const TemporaryDirectory directory;
+  const std::string file = directory.write(
+      "named.service", "[Service]\nExecStart=sleep infinity\nExecStop=no-such-program-here\n");
+  const Verdict verdict = verify(directory, {file});
+  EXPECT_EQ(verdict.code, 1);
+  EXPECT_NE(verdict.out.find("named.service:3"), std::string::npos) << verdict.out;
+  EXPECT_EQ(verdict.out.find("sleep"), std::string::npos) << verdict.out;
+}
+
+TEST(Verify, TakesATemplateByName) {
+  const TemporaryDirectory directory;
+  const std::string file =
+      directory.write("units/each@.service", "[Service]\nExecStart=/bin/sleep %i\nWrong=1\n");
+  const Verdict verdict = verify(directory, {"each@.service"});
+  EXPECT_NE(verdict.out.find(file + ":3"), std::string::npos) << verdict.out;
+  EXPECT_EQ(verdict.out.find("is a template"), std::string::npos) << verdict.out;
+}
+
 TEST(Verify, LetsAProgramBeMissingThatMayBe) {
   const TemporaryDirectory directory;
   const std::string file = directory.write(

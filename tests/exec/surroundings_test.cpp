@@ -94,6 +94,27 @@ TEST_P(SurroundingsTest, PriorityPolicyAndAffinityAreSet) {
   EXPECT_NE(output.find("5\nCpus_allowed_list:\t0\n"), std::string::npos) << output;
 }
 
+// As systemd has it: real-time policies begin at 1, the others are at 0 whatever is asked for.
+TEST_P(SurroundingsTest, ThePriorityIsPutIntoTheRangeOfThePolicy) {
+  constexpr std::int64_t kFifo = 1;
+  constexpr std::int64_t kIdle = 5;
+  shell("chrt -p $$");
+  set(Directive::CPUSchedulingPolicy, kFifo);
+  const std::string fifo = run().output;
+  EXPECT_NE(fifo.find("SCHED_FIFO"), std::string::npos) << fifo;
+  EXPECT_NE(fifo.find("priority: 1\n"), std::string::npos) << fifo;
+  set(Directive::CPUSchedulingPolicy, kIdle);
+  set(Directive::CPUSchedulingPriority, std::int64_t{20});
+  const std::string idle = run().output;
+  EXPECT_NE(idle.find("SCHED_IDLE"), std::string::npos) << idle;
+}
+
+TEST_P(SurroundingsTest, NoneIsReadAsBestEffort) {
+  shell("ionice -p $$");
+  set(Directive::IOSchedulingClass, std::int64_t{0});
+  EXPECT_NE(run().output.find("best-effort"), std::string::npos);
+}
+
 TEST_P(SurroundingsTest, AnImpossibleAffinityIs215) {
   set(Directive::CPUAffinity, std::vector<std::string>{"1000"});
   shell("exit 0");

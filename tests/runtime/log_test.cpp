@@ -264,6 +264,44 @@ TEST(LogFollower, SeesWhatIsWrittenLaterAcrossARotation) {
   EXPECT_EQ(seen, 60);
 }
 
+// What is written between the opening of a follower and the reading of the last lines is in one of
+// both, and not in both.
+TEST(LogFollower, TheLastLinesEndWhereItBegins) {
+  const TemporaryDirectory directory;
+  LogFile file(directory.path(), "a.service", {16384, 4});
+  int last = 0;
+  const auto append = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      ASSERT_TRUE(file.append(format_log_line(
+          {{}, LogLevel::info, LinePart::whole, "p", 1, fmt::format("{:0100}", ++last)})));
+    }
+  };
+  append(10);
+  for (const int meanwhile : {0, 3, 25}) {  // the last of them with a rotation
+    auto follower = LogFollower::open(directory.path(), "a.service");
+    ASSERT_TRUE(follower);
+    const int before = last;
+    append(meanwhile);
+    const auto lines = read_last_log_lines(directory.path(), "a.service", 5, &*follower);
+    ASSERT_TRUE(lines && !lines->empty());
+    EXPECT_EQ(lines->back().text, fmt::format("{:0100}", before)) << meanwhile;
+    const auto news = follower->read_new();
+    ASSERT_TRUE(news);
+    ASSERT_EQ(news->empty(), meanwhile == 0);
+    if (meanwhile == 0) continue;
+    EXPECT_EQ(news->size(), static_cast<std::size_t>(meanwhile));
+    EXPECT_EQ(news->front().text, fmt::format("{:0100}", before + 1));
+    EXPECT_EQ(news->back().text, fmt::format("{:0100}", last));
+  }
+  auto none = LogFollower::open(directory.path(), "b.service");
+  ASSERT_TRUE(none);
+  LogFile other(directory.path(), "b.service", {4096, 2});
+  ASSERT_TRUE(
+      other.append(format_log_line({{}, LogLevel::info, LinePart::whole, "p", 1, "after"})));
+  EXPECT_TRUE(read_last_log_lines(directory.path(), "b.service", 5, &*none)->empty());
+  EXPECT_EQ(none->read_new()->size(), 1U);
+}
+
 TEST(Logger, CopiesLinesToTheKernelLogAndTheConsole) {
   const TemporaryDirectory directory;
   const std::string kernel = directory.write("kmsg", "");

@@ -253,6 +253,16 @@ TEST_F(ManagerTest, TheEnvironmentBlockTakesAssignmentsOnly) {
   EXPECT_NE(std::find(rest.begin(), rest.end(), "B=2"), rest.end());
 }
 
+// Whose job would go on until its timeout, a minute and a half.
+TEST_F(ManagerTest, AnEndWaitsForNoDevice) {
+  start_manager();
+  start("dev-nosuchdevice.device");
+  EXPECT_TRUE(status("dev-nosuchdevice.device").job);
+  manager_->request_exit(0);
+  EXPECT_FALSE(status("dev-nosuchdevice.device").job);
+  run_until([this] { return manager_->exit_code().has_value(); });
+}
+
 TEST_F(ManagerTest, WhoIsForkedDuringAStopIsStoppedAsWell) {
   service("a.service",
           "TimeoutStopSec=30s\nExecStart=/bin/sh -c 'while :; do sleep 1000 & done'\n");

@@ -231,8 +231,12 @@ TEST(FolderBases, GoFromTheNameToItsPrefixes) {
   EXPECT_THAT(folder_bases(name("a-b-c.service")),
               ElementsAre("a-b-c.service", "a-b-.service", "a-.service"));
   EXPECT_THAT(folder_bases(name("a-b-.service")), ElementsAre("a-b-.service", "a-.service"));
-  EXPECT_THAT(folder_bases(name("a-b@i-j.service")),
-              ElementsAre("a-b@i-j.service", "a-b@.service", "a-@.service"));
+  // As systemd 252 has it: what is said of a prefix is said of templates and instances too.
+  EXPECT_THAT(folder_bases(name("a-b-c@i-j.service")),
+              ElementsAre("a-b-c@i-j.service", "a-b-c@.service", "a-b-.service", "a-.service",
+                          "a-b-@i-j.service", "a-b-@.service", "a-@i-j.service", "a-@.service"));
+  EXPECT_THAT(folder_bases(name("a-b@.service")),
+              ElementsAre("a-b@.service", "a-.service", "a-@.service"));
 }
 
 }  // namespace

@@ -123,6 +123,9 @@ Result<bool> cpus(const Question& question) {
 Result<bool> cpu_feature(const Question& question) {
   // systemd's word where the kernel's differs.
   std::string wanted(question.parameter);
+  std::ranges::transform(wanted, wanted.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
   if (wanted == "pclmul") wanted = "pclmulqdq";
   if (wanted == "fma3") wanted = "fma";
   if (wanted == "osxsave") wanted = "xsave";

@@ -143,9 +143,14 @@ Result<bool> control_group_controller(const Question& question) {
       if (fields.size() == 4 && fields[3] == "1") available.push_back(fields[0]);
     }
   }
+  // Others are ignored (systemd.unit(5)).
+  constexpr std::array<std::string_view, 10> kKnown{
+      "cpu",  "cpuacct", "cpuset",       "io",          "blkio",
+      "pids", "memory",  "bpf-firewall", "bpf-devices", "devices"};
   const auto wanted = split_quoted(question.parameter);
   return std::ranges::all_of(wanted, [&](const std::string& name) {
-    return std::ranges::find(available, name) != available.end();
+    return std::ranges::find(kKnown, name) == kKnown.end() ||
+           std::ranges::find(available, name) != available.end();
   });
 }
 
