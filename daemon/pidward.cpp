@@ -183,7 +183,11 @@ int run(int argc, char** argv) {
   Options options;
   CLI::App app("pidward supervises services and knows each process by its pidfd");
   declare(app, options);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  }
   auto config = make_config(options);
   if (!config) return complain(config.error(), kBadConfiguration);
   if (options.check_config) return EXIT_SUCCESS;

@@ -7,6 +7,7 @@
 
 #include "bus/object_path.hpp"
 #include "ctl/verbs.hpp"
+#include "unit/name.hpp"
 
 namespace pidward::ctl {
 namespace {
@@ -14,6 +15,12 @@ namespace {
 using std::chrono::milliseconds;
 constexpr auto kPatience = milliseconds(3000);
 constexpr auto kRepeat = milliseconds(15000);
+
+/// What pidward starts by seeing that it is there already.
+bool is_others_to_make(const std::string& name) {
+  const auto parsed = unit::UnitName::parse(name);
+  return parsed && !unit::is_managed(parsed->type());
+}
 
 std::string process_line(Session& session, const std::string& unit) {
   const auto answer = session.client().manager(
@@ -114,9 +121,17 @@ int JobWaiter::wait(const char* noun) {
   }
   int status = kSuccess;
   for (const auto& [unit, result] : ended_) {
-    if (result == "done" || result == "skipped") continue;
+    const bool missing = result == "skipped" && is_others_to_make(unit);
+    if (result == "done" || (result == "skipped" && !missing)) continue;
     status = kFailure;
     if (session_.options().quiet) continue;
+    if (missing) {
+      complain(
+          fmt::format("{} is not there, and pidward makes no units of its type: they are as "
+                      "the system has them",
+                      unit));
+      continue;
+    }
     complain(fmt::format("The {} job for {} {}", noun, unit, sentence_of(result)));
     if (result == "failed" || result == "timeout") explain_failure(session_, unit);
   }

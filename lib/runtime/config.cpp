@@ -8,6 +8,8 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include "sys/features.hpp"
+#include "unit/name.hpp"
 #include "unit/nearest.hpp"
 #include "unit/time_span.hpp"
 #include "unit/yaml/yaml_tree.hpp"
@@ -145,6 +147,28 @@ Complaint read_environment(const YamlNode& node, Config& config) {
   return std::nullopt;
 }
 
+Complaint read_default_target(const YamlNode& node, Config& config) {
+  if (auto wrong = read_text(node, config.default_target)) return wrong;
+  const auto name = unit::UnitName::parse(config.default_target);
+  return name && !name->is_template() ? std::nullopt : not_a("the name of a unit", node);
+}
+
+Complaint read_control_group(const YamlNode& node, Config& config) {
+  if (auto wrong = read_text(node, config.control_group)) return wrong;
+  const bool leads_out = ("/" + config.control_group + "/").find("/../") != std::string::npos;
+  return leads_out ? not_a("a path without '..'", node) : std::nullopt;
+}
+
+Complaint read_disabled_features(const YamlNode& node, Config& config) {
+  if (auto wrong = read_list(node, config.disabled_features)) return wrong;
+  for (const std::string& name : config.disabled_features) {
+    const bool known = std::ranges::any_of(
+        sys::feature_texts(), [&](const sys::FeatureText& text) { return text.name == name; });
+    if (!known) return fmt::format("\"{}\" is no kernel feature of pidwardctl features", name);
+  }
+  return std::nullopt;
+}
+
 constexpr std::uint64_t kMostLogBytes = std::uint64_t{1} << 40U;
 
 constexpr std::array kSettings{
@@ -157,18 +181,15 @@ constexpr std::array kSettings{
     Setting{"unit-path", [](const YamlNode& n, Config& c) { return read_list(n, c.unit_path); }},
     Setting{"systemd-directories",
             [](const YamlNode& n, Config& c) { return read_boolean(n, c.systemd_directories); }},
-    Setting{"default-target",
-            [](const YamlNode& n, Config& c) { return read_text(n, c.default_target); }},
+    Setting{"default-target", read_default_target},
     Setting{"bus", read_bus},
     Setting{"log-level", read_level},
     Setting{"strict-units",
             [](const YamlNode& n, Config& c) { return read_boolean(n, c.strict_units); }},
-    Setting{"control-group",
-            [](const YamlNode& n, Config& c) { return read_text(n, c.control_group); }},
+    Setting{"control-group", read_control_group},
     Setting{"use-control-groups",
             [](const YamlNode& n, Config& c) { return read_boolean(n, c.use_control_groups); }},
-    Setting{"disabled-features",
-            [](const YamlNode& n, Config& c) { return read_list(n, c.disabled_features); }},
+    Setting{"disabled-features", read_disabled_features},
     Setting{"log-max-bytes",
             [](const YamlNode& n, Config& c) {
               return read_size(n, 65536, kMostLogBytes, true, c.log_max_bytes);

@@ -74,6 +74,13 @@ TEST_F(CommandLine, ShowsValuesAsTheyAreWritten) {
   EXPECT_NE(ctl({"status", ""}).err.find("unit name"), std::string::npos);
 }
 
+TEST_F(CommandLine, AMountThatIsNotThereIsNotStartedInSilence) {
+  const CtlResult mount = ctl({"start", "nowhere-at-all.mount"});
+  EXPECT_EQ(mount.code, 1);
+  EXPECT_NE(mount.err.find("nowhere-at-all.mount is not there"), std::string::npos) << mount.err;
+  EXPECT_EQ(ctl({"start", "/"}).code, 0);
+}
+
 TEST_F(CommandLine, WhatAServiceSaysDoesNothingToATerminal) {
   unit("loud.service",
        "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'printf \"a\\\\033[31mred \\\\377 "

@@ -41,6 +41,13 @@ TEST(Config, AnEmptyFileChangesNothing) {
 }
 
 TEST(Config, AllThatIsWrongIsSaidAtOnceWithItsPlace) {
+  for (const char* wrong : {"disabled-features: [nosuch]\n", "default-target: \"not a name\"\n",
+                            "default-target: a@.service\n", "control-group: ../x\n"}) {
+    const auto refused = read_config(wrong, "p.yaml", {});
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_NE(refused.error().to_string().find("p.yaml:1"), std::string::npos) << wrong;
+  }
+  EXPECT_TRUE(read_config("disabled-features: [pidfs]\ncontrol-group: a/b\n", "p.yaml", {}));
   const auto config = read_config("log-levl: info\nbus: maybe\nlog-max-files: 1\n", "p.yaml", {});
   ASSERT_FALSE(config);
   const std::string text = config.error().to_string();
