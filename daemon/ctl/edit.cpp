@@ -97,7 +97,7 @@ int edit_unit(Session& session, const std::string& unit) {
   if (!all) return report(all.error());
   const bool exists = !all->text("FragmentPath").empty();
   if (!exists && !session.options().force) {
-    complain(fmt::format("No files found for {}. Use --force to make it.", unit));
+    complain(fmt::format("No files found for {}. Use --force --full to make it.", unit));
     return kFailure;
   }
   const auto target = target_file(session, unit, *all);

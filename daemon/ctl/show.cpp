@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <map>
 
 #include <fmt/core.h>
 #include <poll.h>
@@ -10,7 +11,9 @@
 #include "bus/object_path.hpp"
 #include "ctl/verbs.hpp"
 #include "runtime/log_reader.hpp"
+#include "sys/directory.hpp"
 #include "sys/fd.hpp"
+#include "unit/name.hpp"
 #include "unit/value_names.hpp"
 
 namespace pidward::ctl {
@@ -206,23 +209,70 @@ int run_show(Session& session) {
   return status;
 }
 
+namespace {
+
+/// A template is no unit, so its files are found where the daemon looks for them.
+std::vector<std::string> files_of_template(Session& session, const std::string& name) {
+  std::vector<std::string> files;
+  const auto known = session.client().manager("ListUnitFilesByPatterns", [&](bus::Writer& out) {
+    out.as({}).as(std::vector<std::string>{name});
+  });
+  const auto path =
+      session.client().property(bus::kManagerPath, bus::kManagerInterface, "UnitPath");
+  if (!known || !path) return files;
+  bus::Reader in(known->get());
+  const bus::Data rows = bus::read_data(in);
+  if (rows.items.empty()) return files;
+  files.push_back(rows.items[0].items[0].text);
+  std::map<std::string, std::string> drop_ins;  // by name; the first directory counts
+  for (const std::string& directory : path->strings()) {
+    const std::string folder = fmt::format("{}/{}.d", directory, name);
+    const auto entries = sys::list_directory(folder);
+    if (!entries) continue;
+    for (const sys::DirectoryEntry& entry : *entries) {
+      if (ends_with(entry.name, ".conf")) {
+        drop_ins.emplace(entry.name, folder + "/" + entry.name);
+      }
+    }
+  }
+  for (const auto& [drop_in, file] : drop_ins) files.push_back(file);
+  return files;
+}
+
+/// The files of a unit, and whether they changed since they were loaded.
+Result<std::pair<std::vector<std::string>, bool>> files_of(Session& session,
+                                                           const std::string& name) {
+  const auto parsed = unit::UnitName::parse(name);
+  if (parsed && parsed->is_template()) return std::pair(files_of_template(session, name), false);
+  PIDWARD_TRY(const bus::Properties all,
+              session.client().properties(bus::unit_path(name), bus::kUnitInterface));
+  std::vector<std::string> files = all.strings("DropInPaths");
+  if (!all.text("FragmentPath").empty()) files.insert(files.begin(), all.text("FragmentPath"));
+  return std::pair(std::move(files), all.flag("NeedDaemonReload"));
+}
+
+}  // namespace
+
 int run_cat(Session& session) {
+  if (session.options().names.empty()) {
+    complain(fmt::format("{} needs the name of a unit", session.options().verb));
+    return kFailure;
+  }
   int status = kSuccess;
   bool first = true;
   for (const std::string& name : session.unit_names(status)) {
-    const auto all = session.client().properties(bus::unit_path(name), bus::kUnitInterface);
-    if (!all) {
-      status = report(all.error());
+    const auto found = files_of(session, name);
+    if (!found) {
+      status = report(found.error());
       continue;
     }
-    std::vector<std::string> files = all->strings("DropInPaths");
-    if (!all->text("FragmentPath").empty()) files.insert(files.begin(), all->text("FragmentPath"));
+    const auto& [files, changed] = *found;
     if (files.empty()) {
       complain(fmt::format("No files found for {}.", name));
       status = kFailure;
       continue;
     }
-    if (all->flag("NeedDaemonReload")) {
+    if (changed) {
       fmt::print(stderr,
                  "Warning: the files of {} changed since they were loaded. Run 'pidwardctl "
                  "daemon-reload'.\n",
@@ -273,6 +323,10 @@ int follow(const Session& session, std::vector<runtime::LogFollower> followers) 
 }  // namespace
 
 int run_logs(Session& session) {
+  if (session.options().names.empty()) {
+    complain(fmt::format("{} needs the name of a unit", session.options().verb));
+    return kFailure;
+  }
   int status = kSuccess;
   const std::vector<std::string> units = session.unit_names(status);
   if (units.empty()) return kFailure;

@@ -69,6 +69,21 @@ TEST_F(UnitFiles, LinkTakesAFileFromElsewhereAndDisableLetsItGo) {
   EXPECT_NE(missing.err.find("none.service"), std::string::npos) << missing.err;
 }
 
+TEST_F(UnitFiles, ATemplateIsShownWithWhatIsDroppedIntoIt) {
+  unit("each@.service", "[Service]\nExecStart=/bin/sleep %i\n");
+  unit("each@.service.d/more.conf", "[Service]\nNice=1\n");
+  const CtlResult shown = ctl({"cat", "each@"});
+  EXPECT_EQ(shown.code, 0) << shown.err;
+  EXPECT_NE(shown.out.find("ExecStart=/bin/sleep %i\n"), std::string::npos) << shown.out;
+  EXPECT_NE(shown.out.find("each@.service.d/more.conf"), std::string::npos) << shown.out;
+  EXPECT_EQ(ctl({"cat", "none@"}).code, 1);
+  for (const char* verb : {"cat", "logs", "is-active", "is-failed"}) {
+    const CtlResult nothing = ctl({verb});
+    EXPECT_EQ(nothing.code, 1) << verb;
+    EXPECT_NE(nothing.err.find("needs the name of a unit"), std::string::npos) << verb;
+  }
+}
+
 TEST_F(UnitFiles, EditFullAndRevert) {
   const CtlResult edited =
       ctl({"edit", "--full", "web"}, {}, {"PIDWARD_EDITOR=sed -i s/Sleeps/Dreams/"});

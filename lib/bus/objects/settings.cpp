@@ -122,8 +122,10 @@ struct AsStrings {
   }
 };
 
-/// What systemd shows where nothing is set: infinity for weights and bounds of cgroups.
+/// What systemd shows where nothing is set: infinity for weights and bounds of cgroups, and 0 for
+/// what is protected.
 std::uint64_t unset_number(const Row& row) {
+  if (row.bus_name.ends_with("MemoryMin") || row.bus_name.ends_with("MemoryLow")) return 0;
   return row.bus_type == "t" && (row.sections & section_bit(unit::Section::Slice)) != 0 ? UINT64_MAX
                                                                                         : 0;
 }
