@@ -42,7 +42,7 @@ SystemState Manager::Impl::state() const {
   for (const UnitId unit : engine.units()) {
     if (engine.status(unit).active == engine::ActiveState::failed) return SystemState::degraded;
   }
-  return SystemState::running;
+  return boot_failed ? SystemState::degraded : SystemState::running;
 }
 
 void Manager::Impl::handle_signal(int signal) {

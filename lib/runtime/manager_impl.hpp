@@ -195,6 +195,7 @@ struct Manager::Impl final : EventSink {
   std::size_t jobs = 0;
   bool booting = false;      ///< boot() was called and its jobs have not all ended
   bool boot_loaded = false;  ///< its units are in the engine
+  bool boot_failed = false;  ///< one of them could not even be asked for
   bool finished = false;
   Now started_at{}, finished_at{};
   std::optional<int> wanted_exit;  ///< stopping, and then exiting with this

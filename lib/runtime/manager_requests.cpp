@@ -252,6 +252,7 @@ void Manager::Impl::boot() {
     if (name) {
       names.push_back(*std::move(name));
     } else {
+      boot_failed = true;
       log(LogLevel::error, "Cannot start " + text + ": " + name.error().to_string());
     }
   }
@@ -259,8 +260,9 @@ void Manager::Impl::boot() {
     for (const unit::UnitName& name : names) {
       engine::JobRequest wanted_job{name};
       wanted_job.manual = false;
-      request(wanted_job, [&name](const Result<engine::RequestOutcome>& outcome) {
+      request(wanted_job, [this, &name](const Result<engine::RequestOutcome>& outcome) {
         if (outcome) return;
+        boot_failed = true;
         log(LogLevel::error,
             fmt::format("Cannot start {}: {}", name.str(), outcome.error().to_string()));
       });

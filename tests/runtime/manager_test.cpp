@@ -253,6 +253,24 @@ TEST_F(ManagerTest, TheEnvironmentBlockTakesAssignmentsOnly) {
   EXPECT_NE(std::find(rest.begin(), rest.end(), "B=2"), rest.end());
 }
 
+TEST_F(ManagerTest, WithoutTheUnitItIsToStartItIsDegraded) {
+  for (const char* wrong : {"no-such.target", "not a name"}) {
+    Config config = this->config();
+    config.boot_units = {wrong};
+    auto manager = Manager::create(io_, config);
+    ASSERT_TRUE(manager);
+    manager_ = *std::move(manager);
+    manager_->boot();
+    const auto is_up = [&] {
+      const SystemState now = manager_->system_state();
+      return now != SystemState::initializing && now != SystemState::starting;
+    };
+    run_until(is_up);
+    EXPECT_EQ(manager_->system_state(), SystemState::degraded) << wrong;
+    TearDown();
+  }
+}
+
 // Whose job would go on until its timeout, a minute and a half.
 TEST_F(ManagerTest, AnEndWaitsForNoDevice) {
   start_manager();
