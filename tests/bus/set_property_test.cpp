@@ -52,6 +52,8 @@ TEST_F(SetProperty, TakesBoundsAndSharesAndShowsWhatTheyComeTo) {
   const auto unset = std::uint64_t(-1);
   EXPECT_EQ(shown("MemoryMax"), unset);
   EXPECT_EQ(shown("CPUWeight"), unset);
+  EXPECT_EQ(shown("MemoryMin"), 0U);
+  EXPECT_EQ(shown("MemoryLow"), 0U);
   const auto share = [](std::uint32_t part) { return [=](Writer& out) { out.u(part); }; };
   ASSERT_TRUE(set(client, "web.service", true,
                   Wish()

@@ -82,6 +82,10 @@ TEST(Conditions, AboutTheSystemAskTheSystem) {
   EXPECT_FALSE(is_met("Environment", "A=2", context));
   context.unified_control_groups = true;
   EXPECT_TRUE(is_met("ControlGroupController", "v2", context));
+  // Names that nobody knows are ignored (systemd.unit(5)).
+  EXPECT_TRUE(is_met("ControlGroupController", "no-such-controller", context));
+  EXPECT_FALSE(is_met("ControlGroupController", "cpu no-such-controller", context));
+  EXPECT_EQ(is_met("CPUFeature", "FPU"), is_met("CPUFeature", "fpu"));
 }
 
 TEST(Conditions, EveryKindOfTheManualIsKnown) {

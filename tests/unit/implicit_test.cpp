@@ -129,6 +129,24 @@ TEST(ServiceImplies, TheLogOnlyWhereItWritesToIt) {
       Dependency::After, "systemd-journald.socket"));
 }
 
+TEST(ServiceImplies, OutputWhereTheInputHasAnotherEnd) {
+  Tree tree;
+  const auto output = [&](const std::string& name, const std::string& lines) {
+    const auto spec = loaded(tree, name, Tree::service() + lines);
+    const StreamTarget* const target = spec->settings.stream(Directive::StandardOutput);
+    return target == nullptr ? StandardOutput::journal : static_cast<StandardOutput>(target->kind);
+  };
+  EXPECT_EQ(output("a.service", "StandardInput=socket\n"), StandardOutput::inherit);
+  EXPECT_EQ(output("b.service", "StandardInput=tty\n"), StandardOutput::inherit);
+  EXPECT_EQ(output("c.service", "StandardInput=fd:x\n"), StandardOutput::inherit);
+  EXPECT_EQ(output("d.service", "StandardInput=socket\nStandardOutput=null\n"),
+            StandardOutput::null);
+  // There is nothing to write to behind these, so "inherit" is the default again.
+  EXPECT_EQ(output("e.service", "StandardOutput=inherit\n"), StandardOutput::journal);
+  EXPECT_EQ(output("f.service", "StandardInputText=x\nStandardOutput=inherit\n"),
+            StandardOutput::journal);
+}
+
 TEST(ServiceImplies, OrderAfterWhatMakesItsDirectoriesUsable) {
   Tree tree;
   EXPECT_TRUE(has(*loaded(tree, "a.service", Tree::service() + "StateDirectory=a\n"),

@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include "unit/install_links.hpp"
 #include "unit/loader_tree.hpp"
 
 namespace pidward::unit::test {
@@ -14,6 +15,20 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
+
+// Directories of a user's may be siblings; others that happen to be are what they are.
+TEST(DirectoryKinds, AreNotGuessedFromNeighbours) {
+  SearchPath named;
+  named.config_dir = "/tree/etc";
+  named.runtime_dir = "/tree/run";
+  EXPECT_EQ(directory_kind(named, "/tree/etc"), DirectoryKind::persistent);
+  EXPECT_EQ(directory_kind(named, "/tree/run"), DirectoryKind::runtime);
+  EXPECT_EQ(directory_kind(named, "/tree/usr"), DirectoryKind::vendor);
+  SearchPath user;
+  user.config_dir = "/home/me/.config/pidward/user";
+  EXPECT_EQ(directory_kind(user, "/home/me/.config/systemd/user"), DirectoryKind::persistent);
+  EXPECT_EQ(directory_kind(user, "/home/me/.local/share/systemd/user"), DirectoryKind::vendor);
+}
 
 const std::string kEtc = Tree::kEtc;
 const std::string kRun = Tree::kRun;

@@ -93,6 +93,13 @@ TEST(LoadClosure, HoldsTheTextOfANameOnceForAllUnits) {
   for (const auto& [text, held] : texts) EXPECT_EQ(held.size(), 1U) << text;
 }
 
+TEST(LoadUnit, SaysOnWhichProcessorAnInstanceRuns) {
+  Tree tree;
+  tree.files.add_file(kUsr + "pin@.service", Tree::service() + "CPUAffinity=%i\n");
+  EXPECT_THAT(tree.load("pin@1.service")->settings.words(Directive::CPUAffinity),
+              testing::ElementsAre("1"));
+}
+
 TEST(FinishTransient, GivesAUnitOfSettingsTheSameDependencies) {
   Tree tree;
   tree.files.add_file(kEtc + "run-1.service.d/x.conf", "[Unit]\nDescription=dropped in\n");
