@@ -490,13 +490,16 @@ TEST(ServiceStart, AConnectionThatNoProcessHasYetOutlivesTheEngine) {
   service.start();
   Saver after;
   service.machine.save(after);
+  // A loader reads from the text while it is used.
+  const std::string before_text = before.take();
+  const std::string after_text = after.take();
   Service waiting;
-  Loader from_before(before.take());
+  Loader from_before(before_text);
   waiting.machine.load(from_before);
   waiting.start();
   EXPECT_EQ(waiting.last_spawn().connection, 5U);
   Service spawning;
-  Loader from_after(after.take());
+  Loader from_after(after_text);
   spawning.machine.load(from_after);
   spawning.machine.resume(spawning.context);
   EXPECT_EQ(spawning.last_spawn().connection, 5U);
