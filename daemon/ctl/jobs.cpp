@@ -139,10 +139,7 @@ int run_jobs(Session& session) {
       return kFailure;
     }
   }
-  if (session.options().names.empty()) {
-    complain(fmt::format("{} needs the name of a unit", session.options().verb));
-    return kFailure;
-  }
+  if (session.lacks_names()) return kFailure;
   if (names.empty()) return status == kSuccess ? kFailure : status;
   const int changed = change_units(session, session.options().verb, names);
   return changed != kSuccess ? changed : status;

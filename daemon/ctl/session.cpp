@@ -82,6 +82,12 @@ std::string Session::paint(Color color, const std::string& text) const {
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
 
+bool Session::lacks_names() const {
+  if (!options_.names.empty()) return false;
+  complain(fmt::format("{} needs the name of a unit", options_.verb));
+  return true;
+}
+
 std::vector<std::string> Session::unit_names(const std::vector<std::string>& typed_names,
                                              int& status) {
   std::vector<std::string> out;

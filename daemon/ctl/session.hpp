@@ -28,6 +28,8 @@ class Session {
 
   /// Unit names as a person types them, made whole: "nginx" is nginx.service, globs are the loaded
   /// units that match. Names that are wrong are reported and left out; `status` is set then.
+  /// Whether the verb was given no names, which it needs; complains if so.
+  [[nodiscard]] bool lacks_names() const;
   std::vector<std::string> unit_names(int& status) { return unit_names(options_.names, status); }
   std::vector<std::string> unit_names(const std::vector<std::string>& typed_names, int& status);
 

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <map>
 
 #include <fmt/core.h>
 #include <poll.h>
@@ -11,34 +10,15 @@
 #include "bus/object_path.hpp"
 #include "ctl/verbs.hpp"
 #include "runtime/log_reader.hpp"
-#include "sys/directory.hpp"
+#include "runtime/posix_files.hpp"
+#include "runtime/system_facts.hpp"
 #include "sys/fd.hpp"
-#include "unit/name.hpp"
+#include "unit/loader.hpp"
+#include "unit/syntax/words.hpp"
 #include "unit/value_names.hpp"
 
 namespace pidward::ctl {
 namespace {
-
-/// Properties that are signals, times or spans read better as such.
-bool ends_with(const std::string& text, std::string_view end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
-/// A word of a list as a shell would need it, so that words and lines can be told apart.
-std::string quoted(const std::string& word) {
-  constexpr std::string_view kPlain = " \t\n\"'\\`$;&|<>()*?#~";
-  if (!word.empty() && word.find_first_of(kPlain) == std::string::npos) return word;
-  std::string out = "\"";
-  for (const char c : word) {
-    if (c == '\n') {
-      out += "\\n";
-      continue;
-    }
-    if (c == '"' || c == '\\' || c == '`' || c == '$') out += '\\';
-    out += c;
-  }
-  return out + '"';
-}
 
 /// Exit codes, then signals by name.
 std::string exit_statuses(const bus::Data& data) {
@@ -55,7 +35,7 @@ bool is_amount(const std::string& name) {
   constexpr std::array<std::string_view, 9> kEnds{
       "Current", "NSec", "Weight", "Shares", "Bytes", "Packets", "Operations", "Available", "Peak"};
   return std::any_of(kEnds.begin(), kEnds.end(),
-                     [&](std::string_view end) { return ends_with(name, end); });
+                     [&](std::string_view end) { return name.ends_with(end); });
 }
 
 std::string plain(const bus::Data& data) {
@@ -76,8 +56,8 @@ std::string plain(const bus::Data& data) {
         if (bytes) {
           out += fmt::format("{:02x}", item.number);
         } else {
-          out +=
-              (out.empty() ? "" : " ") + (data.contents == "s" ? quoted(item.text) : plain(item));
+          out += (out.empty() ? "" : " ") +
+                 (data.contents == "s" ? unit::quote_word(item.text) : plain(item));
         }
       }
       return data.type == 'r' ? "{ " + out + " }" : out;
@@ -102,25 +82,25 @@ std::string exec_text(const bus::Data& command) {
 }
 
 std::vector<std::string> format_property(const std::string& name, const bus::Data& data) {
-  if (data.type == 'a' && !data.items.empty() && ends_with(data.contents, "ttttuii)")) {
+  if (data.type == 'a' && !data.items.empty() && data.contents.ends_with("ttttuii)")) {
     std::vector<std::string> out;
     for (const bus::Data& command : data.items) out.push_back(exec_text(command));
     return out;
   }
   if (data.type == 't') {
-    if (ends_with(name, "Timestamp")) return {data.number == 0 ? "" : local_time(data.number)};
-    if (ends_with(name, "USec")) {
+    if (name.ends_with("Timestamp")) return {data.number == 0 ? "" : local_time(data.number)};
+    if (name.ends_with("USec")) {
       return {data.number == UINT64_MAX ? "infinity" : format_span(from_bus_usec(data.number))};
     }
     if (data.number == UINT64_MAX) return {is_amount(name) ? "[not set]" : "infinity"};
   }
-  if (data.type == 'u' && (ends_with(name, "Mode") || name == "UMask")) {
+  if (data.type == 'u' && (name.ends_with("Mode") || name == "UMask")) {
     return {fmt::format("{:04o}", data.number)};
   }
   if (data.type == 'u' && (name == "UID" || name == "GID") && data.number == UINT32_MAX) {
     return {"[not set]"};
   }
-  if (ends_with(name, "ExitStatus") && data.items.size() == 2) return {exit_statuses(data)};
+  if (name.ends_with("ExitStatus") && data.items.size() == 2) return {exit_statuses(data)};
   if (name == "Job" && data.items.size() == 2) {
     return {data.items[0].number == 0 ? "" : std::to_string(data.items[0].number)};
   }
@@ -212,30 +192,21 @@ int run_show(Session& session) {
 namespace {
 
 /// A template is no unit, so its files are found where the daemon looks for them.
-std::vector<std::string> files_of_template(Session& session, const std::string& name) {
-  std::vector<std::string> files;
-  const auto known = session.client().manager("ListUnitFilesByPatterns", [&](bus::Writer& out) {
-    out.as({}).as(std::vector<std::string>{name});
-  });
+std::vector<std::string> files_of_template(Session& session, const unit::UnitName& name) {
   const auto path =
       session.client().property(bus::kManagerPath, bus::kManagerInterface, "UnitPath");
-  if (!known || !path) return files;
-  bus::Reader in(known->get());
-  const bus::Data rows = bus::read_data(in);
-  if (rows.items.empty()) return files;
-  files.push_back(rows.items[0].items[0].text);
-  std::map<std::string, std::string> drop_ins;  // by name; the first directory counts
-  for (const std::string& directory : path->strings()) {
-    const std::string folder = fmt::format("{}/{}.d", directory, name);
-    const auto entries = sys::list_directory(folder);
-    if (!entries) continue;
-    for (const sys::DirectoryEntry& entry : *entries) {
-      if (ends_with(entry.name, ".conf")) {
-        drop_ins.emplace(entry.name, folder + "/" + entry.name);
-      }
-    }
-  }
-  for (const auto& [drop_in, file] : drop_ins) files.push_back(file);
+  if (!path) return {};
+  const runtime::PosixFileSource source;
+  const auto scope = session.options().place.user ? unit::Scope::user : unit::Scope::system;
+  unit::LoaderContext context{.files = &source, .scope = scope};
+  context.specifiers = runtime::specifier_context(scope);
+  context.path.directories = path->strings();
+  const unit::UnitLoader loader(std::move(context));
+  const auto fragment = loader.load(name)->fragment;
+  if (!fragment) return {};
+  std::vector<std::string> files{fragment->path};
+  const unit::UnitSpecPtr instance = loader.load_file(fragment->path);
+  for (const unit::SourceFile& each : instance->dropins) files.push_back(each.path);
   return files;
 }
 
@@ -243,7 +214,7 @@ std::vector<std::string> files_of_template(Session& session, const std::string& 
 Result<std::pair<std::vector<std::string>, bool>> files_of(Session& session,
                                                            const std::string& name) {
   const auto parsed = unit::UnitName::parse(name);
-  if (parsed && parsed->is_template()) return std::pair(files_of_template(session, name), false);
+  if (parsed && parsed->is_template()) return std::pair(files_of_template(session, *parsed), false);
   PIDWARD_TRY(const bus::Properties all,
               session.client().properties(bus::unit_path(name), bus::kUnitInterface));
   std::vector<std::string> files = all.strings("DropInPaths");
@@ -254,10 +225,7 @@ Result<std::pair<std::vector<std::string>, bool>> files_of(Session& session,
 }  // namespace
 
 int run_cat(Session& session) {
-  if (session.options().names.empty()) {
-    complain(fmt::format("{} needs the name of a unit", session.options().verb));
-    return kFailure;
-  }
+  if (session.lacks_names()) return kFailure;
   int status = kSuccess;
   bool first = true;
   for (const std::string& name : session.unit_names(status)) {
@@ -323,10 +291,7 @@ int follow(const Session& session, std::vector<runtime::LogFollower> followers) 
 }  // namespace
 
 int run_logs(Session& session) {
-  if (session.options().names.empty()) {
-    complain(fmt::format("{} needs the name of a unit", session.options().verb));
-    return kFailure;
-  }
+  if (session.lacks_names()) return kFailure;
   int status = kSuccess;
   const std::vector<std::string> units = session.unit_names(status);
   if (units.empty()) return kFailure;

@@ -245,10 +245,7 @@ int run_status(Session& session) {
 }
 
 int run_is_active(Session& session) {
-  if (session.options().names.empty()) {
-    complain(fmt::format("{} needs the name of a unit", session.options().verb));
-    return kFailure;
-  }
+  if (session.lacks_names()) return kFailure;
   const bool failed = session.options().verb == "is-failed";
   int status = kSuccess;
   bool any = false;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "ctl/verbs.hpp"
+#include "exec/surroundings.hpp"
 #include "runtime/posix_files.hpp"
 #include "runtime/system_facts.hpp"
 #include "unit/loader.hpp"
@@ -37,20 +38,18 @@ unit::LoaderContext context_of(const Options& options, const runtime::PosixFileS
   return context;
 }
 
-/// Programs that are not there: systemd finds out when it starts them, a deployment wants to know
-/// before.
 /// Whether the unit would find the program: a name without '/' is looked up in ExecSearchPath=.
 bool is_there(const unit::UnitSpec& spec, const std::string& program, int mode) {
   if (program.find('/') != std::string::npos) return ::access(program.c_str(), mode) == 0;
   std::vector<std::string> directories = spec.settings.words(unit::Directive::ExecSearchPath);
-  if (directories.empty()) {
-    directories = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
-  }
+  if (directories.empty()) directories = unit::split_unit_path(exec::kDefaultPath);
   return std::any_of(directories.begin(), directories.end(), [&](const std::string& directory) {
     return ::access((directory + "/" + program).c_str(), mode) == 0;
   });
 }
 
+/// Programs that are not there: systemd finds out when it starts them, a deployment wants to know
+/// before.
 void check_programs(const unit::UnitSpec& spec, std::vector<unit::Diagnostic>& found) {
   for (const unit::Row& row : unit::directive_table()) {
     if (row.syntax != unit::Syntax::exec) continue;

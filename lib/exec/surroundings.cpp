@@ -17,7 +17,6 @@ namespace {
 
 using unit::Directive;
 
-constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::size_t kLargestFile = 1U << 20U;
 
 void assign_all(std::vector<std::string>& block, const std::vector<std::string>& assignments) {
@@ -107,7 +106,7 @@ CompileStatus make_environment(const ExecRequest& request, const Identity& ident
                                std::vector<std::string>& warnings) {
   const unit::Settings& settings = request.spec->settings;
   const std::vector<std::string>& search_path = settings.words(Directive::ExecSearchPath);
-  std::string path = kDefaultPath;
+  std::string path(kDefaultPath);
   if (!search_path.empty()) path = fmt::format("{}", fmt::join(search_path, ":"));
 
   // What somebody set for all services (set-environment) comes first: what a service is promised
@@ -145,7 +144,7 @@ std::vector<std::string> program_directories(const ExecRequest& request,
   if (!configured.empty()) return configured;
   std::string_view rest = request.user_manager
                               ? unit::find_variable(environment, "PATH").value_or(kDefaultPath)
-                              : std::string_view(kDefaultPath);
+                              : kDefaultPath;
   std::vector<std::string> directories;
   while (!rest.empty()) {
     const std::size_t colon = rest.find(':');

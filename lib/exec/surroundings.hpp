@@ -1,8 +1,9 @@
 // The environment block of a process (systemd.exec(5), "Environment Variables in Spawned
-// Processes"). Internal.
+// Processes").
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "exec/identity.hpp"
@@ -16,6 +17,11 @@ CompileStatus make_environment(const ExecRequest& request, const Identity& ident
                                const std::vector<std::string>& directories,
                                std::vector<std::string>& environment,
                                std::vector<std::string>& warnings);
+
+/// $PATH of services, and where their programs are looked for, unless ExecSearchPath= says
+/// otherwise.
+inline constexpr std::string_view kDefaultPath =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Directories in which a program without a path is looked for.
 std::vector<std::string> program_directories(const ExecRequest& request,

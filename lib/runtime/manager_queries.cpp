@@ -41,6 +41,7 @@ Status Manager::reset_failed(UnitId unit) {
 }
 
 void Manager::reset_failed_all() {
+  impl_->boot_failed = false;
   for (const UnitId unit : impl_->engine.units()) static_cast<void>(reset_failed(unit));
 }
 

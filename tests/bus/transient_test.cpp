@@ -361,7 +361,7 @@ TEST_F(TransientUnits, AProcessThatIsMovedAwayIsTheScopesNoMore) {
     const auto mount = sys::find_cgroup_mount();
     const auto root = sys::CgroupDir::open(**mount, "/");
     ASSERT_TRUE(root);
-    EXPECT_TRUE(root->write("cgroup.procs", std::to_string(number)));
+    EXPECT_TRUE(root->attach(program->pidfd()));
   }));
   EXPECT_FALSE(*program->pidfd().has_ended());
   ASSERT_TRUE(program->pidfd().send_signal(SIGKILL));

@@ -267,6 +267,8 @@ TEST_F(ManagerTest, WithoutTheUnitItIsToStartItIsDegraded) {
     };
     run_until(is_up);
     EXPECT_EQ(manager_->system_state(), SystemState::degraded) << wrong;
+    manager_->reset_failed_all();
+    EXPECT_EQ(manager_->system_state(), SystemState::running) << wrong;
     TearDown();
   }
 }
