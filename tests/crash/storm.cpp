@@ -85,6 +85,8 @@ class Storm {
   bool reload_all_the_time();
   bool come_to_rest();
   bool all_run(bus::Client& bus);
+  [[nodiscard]] bool all_have_noted_their_start() const;
+  bool remember_steady_ones();
   void start(bus::Client& bus, const std::string& unit);
   void start_again(bus::Client& bus);
   bool compare();
@@ -322,6 +324,30 @@ bool Storm::all_run(bus::Client& bus) {
   return running == options_.services;
 }
 
+/// A service counts as running before its program has come to its first line. False while one has
+/// not.
+bool Storm::remember_steady_ones() {
+  for (int number = 0; number < options_.services; ++number) {
+    if (kind_of(number) != Kind::steady) continue;
+    const std::vector<pid_t> starts = starts_of(number);
+    if (starts.empty()) return false;
+    steady_[number] = starts.back();
+  }
+  return true;
+}
+
+bool Storm::all_have_noted_their_start() const {
+  std::set<std::pair<std::string, pid_t>> noted;
+  for (int number = 0; number < options_.services; ++number) {
+    for (const pid_t pid : starts_of(number)) noted.emplace(name_of(number), pid);
+  }
+  const std::map<pid_t, std::string> there = running();
+  return there.size() == static_cast<std::size_t>(options_.services) &&
+         std::ranges::all_of(there, [&](const auto& process) {
+           return noted.contains({process.second, process.first});
+         });
+}
+
 void Storm::start(bus::Client& bus, const std::string& unit) {
   const auto answer = bus.manager("StartUnit", [&](bus::Writer& out) { out.s(unit).s("replace"); });
   if (!answer) complain(answer.error().to_string());
@@ -353,11 +379,7 @@ bool Storm::come_to_rest() {
   while (Clock::now() < end) {
     if (!keeper_.look_after(milliseconds(50))) return complain("the daemon ended by itself");
     const auto jobs = bus->property(bus::kManagerPath, bus::kManagerInterface, "NJobs");
-    // What was just executed is by its name what it is to be a moment later.
-    if (jobs && jobs->number == 0 && all_run(*bus) &&
-        running().size() == static_cast<std::size_t>(options_.services)) {
-      return true;
-    }
+    if (jobs && jobs->number == 0 && all_run(*bus) && all_have_noted_their_start()) return true;
     if (jobs && jobs->number == 0) start_again(*bus);
   }
   return complain("not all services come to run");
@@ -411,11 +433,7 @@ int Storm::run() {
   for (auto end = Clock::now() + kPatience; Clock::now() < end;) {
     static_cast<void>(keeper_.look_after(milliseconds(50)));
     auto bus = client();
-    if (bus && all_run(*bus)) break;
-  }
-  for (int number = 0; number < options_.services; ++number) {
-    const std::vector<pid_t> starts = starts_of(number);
-    if (kind_of(number) == Kind::steady) steady_[number] = starts.empty() ? 0 : starts.back();
+    if (bus && all_run(*bus) && remember_steady_ones()) break;
   }
   std::thread churning([this] { churn(); });
   const auto begun = Clock::now();
