@@ -21,7 +21,7 @@ std::string_view value_or_note(std::string_view name, const std::vector<std::str
   return {};
 }
 
-/// "${NAME}" and "$$" within a word; any other dollar sign stays.
+/// "${NAME}" and "$$" within a word; any other dollar sign stays: "${NAME:-DEFAULT}" is a shell's.
 std::string expand_word(std::string_view word, const std::vector<std::string>& environment,
                         ExpandedCommand& expanded) {
   std::string result;
@@ -32,8 +32,8 @@ std::string expand_word(std::string_view word, const std::vector<std::string>& e
     if (word.starts_with("$$")) {
       result += '$';
       word.remove_prefix(2);
-    } else if (const std::size_t end = word.find('}');
-               word.starts_with("${") && end != std::string_view::npos) {
+    } else if (const std::size_t end = word.find_first_of(":}");
+               word.starts_with("${") && end != std::string_view::npos && word[end] == '}') {
       result += value_or_note(word.substr(2, end - 2), environment, expanded);
       word.remove_prefix(end + 1);
     } else if (!word.empty()) {

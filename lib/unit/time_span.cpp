@@ -80,6 +80,7 @@ struct Number {
 Result<Number> take_number(std::string_view& rest, std::string_view text) {
   Number number;
   bool any = false;
+  if (rest.size() > 1 && rest[0] == '+' && is_digit(rest[1])) rest.remove_prefix(1);
   while (!rest.empty() && is_digit(rest.front())) {
     const auto digit = static_cast<std::uint64_t>(rest.front() - '0');
     if (number.whole > (std::numeric_limits<std::uint64_t>::max() - digit) / 10)
@@ -109,13 +110,19 @@ Result<Number> take_number(std::string_view& rest, std::string_view text) {
 /// letters do.
 Result<std::uint64_t> take_unit(std::string_view& rest, std::string_view text, std::uint64_t bare,
                                 bool nanoseconds) {
+  const bool apart = !rest.empty() && is_blank(rest.front());
   skip_blanks(rest);
   std::size_t end = 0;
   while (end < rest.size() && !is_blank(rest[end]) && !is_digit(rest[end]) && rest[end] != '.' &&
          rest[end] != '-')
     ++end;
   const std::string_view name = rest.substr(0, end);
-  if (name.empty()) return bare;
+  if (name.empty()) {
+    if (apart || rest.empty()) return bare;
+    return Error(Errc::syntax,
+                 fmt::format("'{}' is not a time span: a unit is expected at '{}'", text, rest))
+        .advise("Units are us, ms, s, min, h, d, w, month and y.");
+  }
   for (const Unit& unit : kUnits) {
     if (unit.name == name && (nanoseconds || unit.nanoseconds > 1)) {
       rest.remove_prefix(end);

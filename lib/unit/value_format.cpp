@@ -150,10 +150,22 @@ std::string format_base64(std::string_view bytes) {
   return text;
 }
 
+/// With escapes for what would end or split it.
 std::string format_directory(const ExecDirectory& directory) {
-  std::string text = directory.path;
-  for (const std::string& link : directory.symlinks) text += ":" + link;
-  return quote_plainly(text);
+  std::string text;
+  const auto add = [&text](std::string_view path) {
+    for (const char c : path) {
+      const bool plain = static_cast<unsigned char>(c) > ' ' && c != 0x7F &&
+                         std::string_view("\\:'\"").find(c) == std::string_view::npos;
+      text += plain ? std::string(1, c) : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+  };
+  add(directory.path);
+  for (const std::string& link : directory.symlinks) {
+    text += ':';
+    add(link);
+  }
+  return text;
 }
 
 /// Turns each alternative of Value into lines.

@@ -23,7 +23,7 @@ bool is_ipv6(const std::string& text) {
 }
 
 Status check_port(std::string_view text) {
-  const auto port = parse_unsigned(text, kMaxPort);
+  const auto port = parse_decimal(text, kMaxPort);
   if (port && *port > 0) return {};
   return not_a(text, "a port number from 1 to 65535");
 }

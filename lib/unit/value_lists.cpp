@@ -43,11 +43,9 @@ bool is_variable_name(std::string_view name) {
          name.find_first_not_of(kLetters) == std::string_view::npos;
 }
 
-bool has_control(std::string_view text, std::string_view allowed = {}) {
-  return std::any_of(text.begin(), text.end(), [allowed](char c) {
-    return (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) &&
-           allowed.find(c) == std::string_view::npos;
-  });
+bool has_control(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
 }
 
 Status check_assignment(std::string_view text) {
@@ -58,9 +56,8 @@ Status check_assignment(std::string_view text) {
                                            text.substr(0, equals)))
         .advise("Names have letters, digits and '_' and do not begin with a digit.");
   }
-  if (has_control(text.substr(equals + 1), "\t\n")) {
-    return Error(Errc::syntax,
-                 fmt::format("the value of {} has control characters", text.substr(0, equals)));
+  if (!is_utf8(text)) {
+    return Error(Errc::syntax, fmt::format("the value of {} is not UTF-8", text.substr(0, equals)));
   }
   return {};
 }
@@ -121,7 +118,9 @@ Result<std::string> relative_path(std::string_view text, const ParseContext& con
 Result<ExecDirectory> exec_directory(const Row& row, std::string_view word,
                                      const ParseContext& context) {
   SplitOptions options;
-  options.escapes = Escapes::dropped;
+  options.escapes = Escapes::c_style;
+  options.escaped_separators = true;
+  options.quotes = false;
   options.separators = ":";
   options.keep_empty = true;
   std::string_view rest = word;

@@ -22,8 +22,11 @@ Result<std::string> expand(std::string_view text, const ParseContext& context);
 
 // value_scalars.cpp
 Result<bool> parse_boolean(std::string_view text);
+/// Numbers with a sign and in any base, as strtoul(3) reads them with base 0.
 Result<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t max);
 Result<std::int64_t> parse_integer(std::string_view text, std::int64_t min, std::int64_t max);
+/// Decimal digits alone, without a leading 0: ids and ports, where 010 would be a mistake.
+Result<std::uint64_t> parse_decimal(std::string_view text, std::uint64_t max);
 Result<std::uint64_t> parse_size(std::string_view text);
 Result<Value> parse_scalar(const Row& row, std::string_view text);
 Result<Value> parse_choice(const Row& row, std::string_view text);

@@ -20,6 +20,80 @@ bool is_number(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
+template <typename Integer>
+struct ReadNumber {
+  Integer value = 0;
+  bool too_large = false;
+};
+
+/// Digits as strtoul(3) reads them with base 0: 0x for hexadecimal and a leading 0 for octal
+/// numbers; and 0o and 0b, as systemd has them. Nothing where it is no number.
+template <typename Integer>
+std::optional<ReadNumber<Integer>> number_with_base(std::string_view digits, bool negative) {
+  int base = 10;
+  const auto takes_prefix = [&digits, &base](std::string_view prefix, int base_of_it) {
+    if (!digits.starts_with(prefix) || digits.size() == prefix.size()) return false;
+    digits.remove_prefix(prefix.size());
+    base = base_of_it;
+    return true;
+  };
+  constexpr int kHexadecimal = 16;
+  static_cast<void>(takes_prefix("0x", kHexadecimal) || takes_prefix("0X", kHexadecimal) ||
+                    takes_prefix("0o", 8) || takes_prefix("0b", 2) || takes_prefix("0", 8));
+  const std::string signed_digits = (negative ? "-" : "") + std::string(digits);
+  if (digits.empty() || hex_digit(digits.front()) < 0) return std::nullopt;
+  ReadNumber<Integer> number;
+  const char* const all = signed_digits.data() + signed_digits.size();
+  const auto [end, error] = std::from_chars(signed_digits.data(), all, number.value, base);
+  if (error == std::errc::invalid_argument || end != all) return std::nullopt;
+  number.too_large = error != std::errc();
+  return number;
+}
+
+constexpr std::string_view kSizeUnits = "EPTGMKB";
+
+Error too_large_a_size(std::string_view text) {
+  return not_a(text, "a size that fits 64 bits");
+}
+
+/// One number with its unit, which is one of `units`; those from it upwards are gone afterwards.
+Result<std::uint64_t> take_size(std::string_view& rest, std::string_view& units,
+                                std::string_view text) {
+  const std::size_t end = std::min(rest.find_first_not_of("0123456789."), rest.size());
+  const std::string_view number = rest.substr(0, end);
+  rest = trim(rest.substr(end));
+  std::uint64_t factor = 1;
+  if (!rest.empty()) {
+    const std::size_t unit = units.find(rest.front());
+    if (unit == std::string_view::npos) {
+      return not_a(
+          text,
+          "a size: numbers with K, M, G, T, P or E (of 1024), the largest first, are expected");
+    }
+    units.remove_prefix(unit + 1);
+    factor = std::uint64_t{1} << (10 * (units.size()));
+    rest.remove_prefix(1);
+  }
+  const std::size_t dot = number.find('.');
+  const std::string_view whole_text = number.substr(0, dot);
+  if (!is_number(whole_text)) return not_a(text, "a size: a number is expected first");
+  std::uint64_t whole = 0;
+  const auto read =
+      std::from_chars(whole_text.data(), whole_text.data() + whole_text.size(), whole);
+  if (read.ec != std::errc() || whole > (kNoLimit - 1) / factor) return too_large_a_size(text);
+  if (dot == std::string_view::npos) return whole * factor;
+  const std::string_view fraction = number.substr(dot + 1);
+  constexpr std::size_t kDigits = 9;
+  if (!is_number(fraction) || fraction.size() > kDigits)
+    return not_a(text, "a size: up to nine decimals are expected");
+  double share = 0;
+  for (auto digit = fraction.rbegin(); digit != fraction.rend(); ++digit)
+    share = (share + (*digit - '0')) / 10;
+  const auto part = static_cast<std::uint64_t>(share * static_cast<double>(factor));
+  if (whole * factor > kNoLimit - 1 - part) return too_large_a_size(text);
+  return whole * factor + part;
+}
+
 std::string enumeration_of(std::span<const std::string_view> words) {
   std::string list;
   for (const std::string_view word : words) {
@@ -169,60 +243,43 @@ Result<bool> parse_boolean(std::string_view text) {
 }
 
 Result<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t max) {
-  std::uint64_t number = 0;
-  const std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
-  if (!is_number(digits)) return not_a(text, "a whole number that is not negative");
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (error != std::errc() || number > max)
+  const auto number =
+      number_with_base<std::uint64_t>(text.starts_with('+') ? text.substr(1) : text, false);
+  if (!number) return not_a(text, "a whole number that is not negative");
+  if (number->too_large || number->value > max)
     return not_a(text, fmt::format("a number up to {}", max));
-  return number;
+  return number->value;
+}
+
+Result<std::uint64_t> parse_decimal(std::string_view text, std::uint64_t max) {
+  if (!is_number(text) || (text.size() > 1 && text.front() == '0'))
+    return not_a(text, "a whole number in decimal digits");
+  return parse_unsigned(text, max);
 }
 
 Result<std::int64_t> parse_integer(std::string_view text, std::int64_t min, std::int64_t max) {
-  std::int64_t number = 0;
-  const std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  const bool whole =
-      end == digits.data() + digits.size() && !digits.empty() && !text.starts_with("+-");
-  if (!whole || error == std::errc::invalid_argument) return not_a(text, "a whole number");
-  if (error != std::errc() || number < min || number > max) {
+  const bool negative = text.starts_with('-');
+  const auto number = number_with_base<std::int64_t>(
+      negative || text.starts_with('+') ? text.substr(1) : text, negative);
+  if (!number) return not_a(text, "a whole number");
+  if (number->too_large || number->value < min || number->value > max) {
     return not_a(text, fmt::format("a number from {} to {}", min, max));
   }
-  return number;
+  return number->value;
 }
 
 Result<std::uint64_t> parse_size(std::string_view text) {
   if (text == "infinity") return kNoLimit;
-  const std::size_t end = std::min(text.find_first_not_of("0123456789."), text.size());
-  const std::string_view number = text.substr(0, end);
-  std::string_view suffix = trim(text.substr(end));
-  constexpr std::string_view kSuffixes = "KMGTPE";
-  std::uint64_t factor = 1;
-  if (!suffix.empty() && suffix != "B") {
-    const std::size_t power = kSuffixes.find(suffix.front());
-    if (power == std::string_view::npos || suffix.size() > 1) {
-      return not_a(text, "a size: a number with K, M, G, T, P or E (of 1024) is expected");
-    }
-    factor = std::uint64_t{1} << (10 * (power + 1));
-  }
-  const std::size_t dot = number.find('.');
-  const std::string_view whole_text = number.substr(0, dot);
-  if (!is_number(whole_text)) return not_a(text, "a size: a number is expected first");
-  PIDWARD_TRY(const std::uint64_t whole, parse_unsigned(whole_text, kNoLimit - 1));
-  if (whole > (kNoLimit - 1) / factor) return not_a(text, "a size that fits 64 bits");
-  std::uint64_t size = whole * factor;
-  if (dot != std::string_view::npos) {
-    const std::string_view fraction = number.substr(dot + 1);
-    constexpr std::size_t kDigits = 9;
-    if (!is_number(fraction) || fraction.size() > kDigits)
-      return not_a(text, "a size: up to nine decimals are expected");
-    double share = 0;
-    for (auto digit = fraction.rbegin(); digit != fraction.rend(); ++digit)
-      share = (share + (*digit - '0')) / 10;
-    const auto part = static_cast<std::uint64_t>(share * static_cast<double>(factor));
-    if (size > kNoLimit - 1 - part) return not_a(text, "a size that fits 64 bits");
+  // Several parts add up, each of a smaller unit than the one before: 1G 512M.
+  std::string_view units = kSizeUnits;
+  std::string_view rest = trim(text);
+  std::uint64_t size = 0;
+  do {
+    PIDWARD_TRY(const std::uint64_t part, take_size(rest, units, text));
+    if (part > kNoLimit - 1 - size) return too_large_a_size(text);
     size += part;
-  }
+    rest = trim(rest);
+  } while (!rest.empty());
   return size;
 }
 
@@ -282,9 +339,9 @@ Result<Value> parse_choice(const Row& row, std::string_view text) {
 Result<ResourceLimit> parse_limit(const Row& row, std::string_view text) {
   const LimitUnit unit = unit_of_limit(row.id);
   const std::size_t colon = text.find(':');
-  PIDWARD_TRY(const std::uint64_t soft, parse_limit_part(unit, trim(text.substr(0, colon))));
+  PIDWARD_TRY(const std::uint64_t soft, parse_limit_part(unit, text.substr(0, colon)));
   if (colon == std::string_view::npos) return ResourceLimit{soft, soft};
-  PIDWARD_TRY(const std::uint64_t hard, parse_limit_part(unit, trim(text.substr(colon + 1))));
+  PIDWARD_TRY(const std::uint64_t hard, parse_limit_part(unit, text.substr(colon + 1)));
   if (soft > hard) {
     return Error(Errc::syntax, fmt::format("the soft limit in '{}' is above the hard limit", text))
         .advise("Write SOFT:HARD with SOFT not above HARD.");

@@ -109,7 +109,7 @@ Status check_user_name(std::string_view name) {
   const bool number =
       !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
   if (number) {
-    const auto uid = parse_unsigned(name, 0xFFFFFFFEU);
+    const auto uid = parse_decimal(name, 0xFFFFFFFEU);
     constexpr std::uint64_t kOldNobody = 0xFFFF;
     if (uid && *uid != kOldNobody) return {};
     return not_a(name, "a user or group id");

@@ -36,6 +36,13 @@ TEST(CommandVariables, WithoutAValueVanishAndAreReported) {
   EXPECT_THAT(result.unset, ElementsAre("X", "Y"));
 }
 
+TEST(CommandVariables, LeaveToTheShellWhatOnlyAShellKnows) {
+  const ExpandedCommand result =
+      expand({"sh", "-c", "[${X:-default}] [${A:+set}] ${A} [${X-y}]"}, {"A=1"});
+  EXPECT_EQ(result.argv.back(), "[${X:-default}] [${A:+set}] 1 []");
+  EXPECT_THAT(result.unset, ElementsAre("X-y"));
+}
+
 TEST(CommandVariables, AreReplacedWithinWordsOnlyInBraces) {
   EXPECT_THAT(expand({"x${A}y$A", "$$A", "a$$", "${A", "$", "${A}${A}"}, {"A=1"}).argv,
               ElementsAre("x1y$A", "$A", "a$", "${A", "$", "11"));

@@ -56,6 +56,9 @@ TEST(TimeSpan, KnowsEveryUnit) {
 
 TEST(TimeSpan, ReadsFractions) {
   EXPECT_EQ(span("1.5s"), 1500ms);
+  EXPECT_EQ(span("+1.5s"), 1500ms);
+  EXPECT_EQ(span("1.5 .5s"), 2000ms);
+  EXPECT_EQ(span("1.5s.5"), 2000ms);
   EXPECT_EQ(span(".5h"), 30min);
   EXPECT_EQ(span("0.000001"), 1us);
 }
@@ -73,6 +76,8 @@ TEST(TimeSpan, SaysWhatIsWrong) {
   EXPECT_NE(complaint("5s -1s").find("negative"), std::string::npos);
   EXPECT_NE(complaint("1.").find("a number is expected"), std::string::npos);
   EXPECT_NE(complaint("infinity 5s").find("a number is expected"), std::string::npos);
+  EXPECT_NE(complaint("1.5.5s").find("a unit is expected"), std::string::npos);
+  EXPECT_NE(complaint("+s").find("a number is expected"), std::string::npos);
   EXPECT_NE(complaint("5ns").find("'ns'"), std::string::npos);
 }
 

@@ -170,6 +170,10 @@ TEST(ExecDirectories, AreRelativeWithLinks) {
   const Parsed result = read(Directive::RuntimeDirectory, "/abs ok ../x private/y .");
   EXPECT_THAT(std::get<std::vector<Directory>>(*result.value), ElementsAre(Directory{"ok", {}}));
   EXPECT_EQ(result.notes.size(), 4U);
+  EXPECT_THAT(
+      parsed<std::vector<Directory>>(Directive::RuntimeDirectory, R"(a\x41b\x20c 'x y:l' m\:n)"),
+      ElementsAre(Directory{"aAb c", {}}, Directory{"x y", {"l"}}, Directory{"m:n", {}}));
+  EXPECT_EQ(read(Directive::RuntimeDirectory, R"(a\ b a\qb)").notes.size(), 2U);
   EXPECT_THAT(complaint(Directive::ConfigurationDirectory, "a:b"), HasSubstr("does not make"));
 }
 
@@ -228,6 +232,7 @@ TEST(Lists, ComeBackFromFormatting) {
       {Directive::SuccessExitStatus, "TEMPFAIL 250 SIGKILL"},
       {Directive::StandardOutput, "append:/a b"},
       {Directive::RuntimeDirectory, "a:b c/d"},
+      {Directive::RuntimeDirectory, R"(a\x20b\x3ac:d\x5ce)"},
       {Directive::ListenStream, "[::1]:80"},
       {Directive::OnBootSec, "5min"},
       {Directive::OnCalendar, "daily"},

@@ -126,6 +126,21 @@ TEST(Signals, HaveNamesAndNumbers) {
   EXPECT_TRUE(says(Directive::KillSignal, "RTMIN-1", "not a signal"));
 }
 
+TEST(Numbers, MayBeOfAnotherBase) {
+  EXPECT_EQ(parsed<std::int64_t>(Directive::Nice, "0x5"), 5);
+  EXPECT_EQ(parsed<std::int64_t>(Directive::Nice, "-0x5"), -5);
+  EXPECT_EQ(parsed<std::int64_t>(Directive::Nice, "010"), 8);
+  EXPECT_EQ(parsed<std::int64_t>(Directive::OOMScoreAdjust, "0b101"), 5);
+  EXPECT_EQ(parsed<std::int64_t>(Directive::OOMScoreAdjust, "0o17"), 15);
+  EXPECT_EQ(parsed<std::int64_t>(Directive::OOMScoreAdjust, "0"), 0);
+  EXPECT_EQ(parsed<std::string>(Directive::TasksMax, "0x10"), "16");
+  for (const char* text : {"0x", "x5", "--5", "+-5", "0x-5", "09", ""}) {
+    EXPECT_TRUE(says(Directive::Nice, text, "whole number")) << text;
+  }
+  EXPECT_TRUE(says(Directive::ListenStream, "080", "'080' is not"));
+  EXPECT_TRUE(says(Directive::User, "0100", "user or group id"));
+}
+
 TEST(Sizes, CountIn1024) {
   EXPECT_EQ(parsed<std::uint64_t>(Directive::ReceiveBuffer, "8K"), 8192U);
   EXPECT_EQ(parsed<std::uint64_t>(Directive::ReceiveBuffer, "1.5M"), 1572864U);
@@ -136,6 +151,12 @@ TEST(Sizes, CountIn1024) {
   EXPECT_TRUE(says(Directive::ReceiveBuffer, "5Q", "K, M, G"));
   EXPECT_TRUE(says(Directive::ReceiveBuffer, "5KiB", "K, M, G"));
   EXPECT_TRUE(says(Directive::ReceiveBuffer, "1.2.3", "decimals"));
+  EXPECT_EQ(parsed<std::uint64_t>(Directive::ReceiveBuffer, "1G1M"), 1025U << 20U);
+  EXPECT_EQ(parsed<std::uint64_t>(Directive::ReceiveBuffer, "1.5K 12"), 1548U);
+  EXPECT_TRUE(says(Directive::ReceiveBuffer, "1M1G", "the largest first"));
+  EXPECT_TRUE(says(Directive::ReceiveBuffer, "15E 1E", "the largest first"));
+  EXPECT_TRUE(says(Directive::ReceiveBuffer, "0x10", "largest first"));
+  EXPECT_EQ(parsed<std::uint64_t>(Directive::ReceiveBuffer, "010"), 10U);
   EXPECT_TRUE(says(Directive::ReceiveBuffer, "", "a number is expected"));
 }
 
@@ -151,6 +172,8 @@ TEST(Limits, HaveUnitsOfTheirOwn) {
   EXPECT_EQ(parsed<Limit>(Directive::LimitNICE, "-5"), (Limit{25, 25}));
   EXPECT_EQ(parsed<Limit>(Directive::LimitNICE, "30"), (Limit{30, 30}));
   EXPECT_TRUE(says(Directive::LimitNOFILE, "10:5", "soft limit in '10:5' is above"));
+  EXPECT_EQ(parsed<Limit>(Directive::LimitNOFILE, "0x10:0x20"), (Limit{16, 32}));
+  EXPECT_TRUE(says(Directive::LimitNOFILE, "16 : 32", "whole number"));
   EXPECT_TRUE(says(Directive::LimitNOFILE, "1K", "whole number"));
   EXPECT_TRUE(says(Directive::LimitNOFILE, "1:", "whole number"));
   EXPECT_TRUE(says(Directive::LimitNICE, "41", "up to 40"));

@@ -62,6 +62,7 @@ TEST(Words, KeepOrDropBackslashesWhereToldTo) {
               ElementsAre(R"(dev-a\x2db.device)", "x"));
   EXPECT_THAT(split(R"(a\ b \"c)", Escapes::dropped), ElementsAre("a b", "\"c"));
   EXPECT_THAT(split(R"(\q\n)", Escapes::c_style_or_kept), ElementsAre("\\q\n"));
+  EXPECT_THAT(split(R"(a\ b \ )", Escapes::c_style_or_kept), ElementsAre("a\\ b", "\\ "));
   EXPECT_NE(complaint("a\\", Escapes::dropped).find("escapes nothing"), std::string::npos);
 }
 

@@ -98,13 +98,24 @@ Status take_escape(std::string_view& rest, const SplitOptions& options, Word& wo
       return {};
     case Escapes::c_style:
     case Escapes::c_style_or_kept: {
+      if (options.escaped_separators && rest.size() > 1 &&
+          options.separators.find(rest[1]) != std::string_view::npos) {
+        word.text += rest[1];
+        rest.remove_prefix(2);
+        return {};
+      }
       const std::size_t taken = unescape_one(rest.substr(1), word.text);
       if (taken == 0 && options.escapes == Escapes::c_style) return unknown_escape(rest);
+      rest.remove_prefix(taken + 1);
       if (taken == 0) {
+        // With what follows: it does not end the word either.
         word.text += '\\';
         word.unknown_escape = true;
+        if (!rest.empty()) {
+          word.text += rest.front();
+          rest.remove_prefix(1);
+        }
       }
-      rest.remove_prefix(taken + 1);
       return {};
     }
   }

@@ -22,8 +22,9 @@ struct SplitOptions {
   Escapes escapes = Escapes::kept;
   bool quotes = true;  ///< '…' and "…" hold a word together
   std::string_view separators = " \t\n\r";
-  bool relaxed = false;     ///< an open quote or a lone backslash at the end is forgiven
-  bool keep_empty = false;  ///< two separators in a row have an empty word between them
+  bool escaped_separators = false;  ///< with C-style escapes: a backslash makes a separator plain
+  bool relaxed = false;             ///< an open quote or a lone backslash at the end is forgiven
+  bool keep_empty = false;          ///< two separators in a row have an empty word between them
 };
 
 /// A word and what is odd about it.
