@@ -292,7 +292,7 @@ PIDWARD_CHILD_CODE int run_child(void* argument) {
   for (std::size_t i = 0; i < task.count; ++i) {
     const Step& step = task.steps[i];
     const long result = run_step(step, task.descriptors, report_fd);
-    if (!is_error(result) || result == -step.tolerated) continue;
+    if (!is_error(result) || result == -step.tolerated || step.tolerated == kAnyError) continue;
     report(report_fd, static_cast<std::uint32_t>(i), result);
     return static_cast<int>(step.exit_code);
   }

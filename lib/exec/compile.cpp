@@ -122,10 +122,13 @@ CompileStatus add_working_directory_step(PlanBuilder& builder, const ExecRequest
   const bool optional = directory.starts_with('-');
   if (optional) directory.erase(0, 1);
   if (directory == "~" || (directory.empty() && request.user_manager)) {
-    directory = identity.home.empty()
-                    ? std::string(unit::find_variable(environment, "HOME").value_or(""))
-                    : identity.home;
-    if (directory.empty() && !request.user_manager) {
+    directory = identity.home;
+    if (directory.empty() && request.user_manager) {
+      directory = unit::find_variable(environment, "HOME").value_or("");
+    } else if (directory.empty() && !identity.uid) {
+      directory = home_of(::geteuid());
+    }
+    if (directory.empty() && !request.user_manager && !optional) {
       return CompileFailure{ExitCode::chdir,
                             Error(Errc::not_found, "WorkingDirectory=~: no home directory is known")
                                 .advise("Set User=, or name the directory")};
@@ -135,28 +138,29 @@ CompileStatus add_working_directory_step(PlanBuilder& builder, const ExecRequest
   Step& step = builder.call(
       ExitCode::chdir, builder.keep(fmt::format("change to the working directory {}", directory)),
       SYS_chdir, builder.keep(directory));
-  if (optional) step.tolerated = ENOENT;
+  if (optional) step.tolerated = kAnyError;
   return std::nullopt;
 }
 
 /// A variable whose value, its own process number, only the child knows: room for the digits.
 void add_own_pid(std::vector<std::string>& environment, const char* name,
                  std::vector<std::string>& pid_variables) {
-  environment.push_back(fmt::format("{}={}", name, std::string(kPidDigits, ' ')));
-  pid_variables.emplace_back(name);
+  pid_variables.push_back(fmt::format("{}={}", name, std::string(kPidDigits, ' ')));
+  environment.push_back(pid_variables.back());
 }
 
 void add_pid_steps(PlanBuilder& builder, const std::vector<char*>& block,
-                   const std::vector<std::string>& names) {
+                   const std::vector<std::string>& pid_variables) {
   for (char* assignment : block) {
     if (assignment == nullptr) continue;
-    for (const std::string& name : names) {
-      if (!std::string_view(assignment).starts_with(name + "=")) continue;
+    for (const std::string& with_room : pid_variables) {
+      // What the unit says itself has taken the place of the room, and is as long as it likes.
+      if (assignment != with_room) continue;
       Step step;
       step.kind = StepKind::write_pid;
       step.exit_code = ExitCode::memory;
       step.label = "write the process number";
-      step.args = {reinterpret_cast<long>(assignment + name.size() + 1),
+      step.args = {reinterpret_cast<long>(assignment + with_room.size() - kPidDigits),
                    static_cast<long>(kPidDigits)};
       builder.add(step);
     }
@@ -244,11 +248,12 @@ CompileStatus build(PlanBuilder& builder, const ExecRequest& request,
 
   builder.call(ExitCode::set_sid, "become a session leader", SYS_setsid);
   add_signal_steps(builder, settings);
+  // Before anything is created: it holds for the files of the streams as well.
+  builder.call(ExitCode::memory, "set the file mode mask", SYS_umask,
+               settings.integer(Directive::UMask));
   if (auto failure = add_stream_steps(builder, request, identity)) return failure;
   add_passed_fd_steps(builder, request);
   add_scheduling_steps(builder, settings);
-  builder.call(ExitCode::memory, "set the file mode mask", SYS_umask,
-               settings.integer(Directive::UMask));
   add_limit_steps(builder, settings);
   const bool own_pids = settings.boolean(Directive::PrivatePIDs) && !command.full_privileges;
   if (own_pids) add_pid_namespace_steps(builder);
@@ -278,7 +283,8 @@ bool may_block(const ExecRequest& request) {
         Directive::CacheDirectory, Directive::LogsDirectory, Directive::ConfigurationDirectory}) {
     if (settings.is_set(directive)) return true;
   }
-  return prepares_terminal(settings);
+  // Whose home that is has to be looked up.
+  return settings.string(Directive::WorkingDirectory).ends_with('~') || prepares_terminal(settings);
 }
 
 Compiled compile(const ExecRequest& request) {

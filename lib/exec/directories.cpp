@@ -108,6 +108,17 @@ Status give_tree(int directory, uid_t uid, gid_t gid) {
   return status;
 }
 
+/// What the link `link` to a directory holds: a relative path.
+std::string link_target(const unit::ExecDirectory& entry, const std::string& link) {
+  const std::filesystem::path parent = std::filesystem::path(link).parent_path();
+  return std::filesystem::path(entry.path).lexically_relative(parent.empty() ? "." : parent);
+}
+
+bool is_link_to(const std::string& path, const std::string& target) {
+  std::error_code problem;
+  return std::filesystem::read_symlink(path, problem) == target && !problem;
+}
+
 Status make_one(const std::string& root, const unit::ExecDirectory& entry, mode_t mode,
                 const Identity& identity, bool given_to_user) {
   PIDWARD_TRY(const sys::Fd directory, open_tree(root, entry.path, mode));
@@ -128,13 +139,10 @@ Status make_one(const std::string& root, const unit::ExecDirectory& entry, mode_
     const std::string at = root + "/" + link;
     std::error_code ignored;
     std::filesystem::create_directories(std::filesystem::path(at).parent_path(), ignored);
-    const std::string target =
-        std::filesystem::path(entry.path)
-            .lexically_relative(std::filesystem::path(link).parent_path().empty()
-                                    ? "."
-                                    : std::filesystem::path(link).parent_path());
-    if (::symlink(target.c_str(), at.c_str()) < 0 && errno != EEXIST)
-      return Error::from_errno(errno, at);
+    const std::string target = link_target(entry, link);
+    if (::symlink(target.c_str(), at.c_str()) == 0 || (errno == EEXIST && is_link_to(at, target)))
+      continue;
+    return Error::from_errno(errno, fmt::format("cannot make the link {}", at));
   }
   return {};
 }
@@ -170,8 +178,10 @@ void remove_runtime_directories(const unit::UnitSpec& spec, const Roots& roots, 
   for (const unit::ExecDirectory& entry : entries(spec.settings, Directive::RuntimeDirectory)) {
     std::error_code ignored;
     std::filesystem::remove_all(roots.runtime + "/" + entry.path, ignored);
-    for (const std::string& link : entry.symlinks)
-      std::filesystem::remove(roots.runtime + "/" + link, ignored);
+    for (const std::string& link : entry.symlinks) {
+      const std::string at = roots.runtime + "/" + link;
+      if (is_link_to(at, link_target(entry, link))) std::filesystem::remove(at, ignored);
+    }
   }
 }
 

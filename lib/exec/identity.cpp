@@ -106,6 +106,15 @@ void add_bounding_steps(PlanBuilder& builder, const unit::Settings& settings,
   add_capability_sets(builder, sets, "reduce the inheritable capabilities");
 }
 
+/// Without what the bounding set keeps out, in a container say: systemd starts such a service too.
+sys::CapabilitySet obtainable_ambient_set(const unit::Settings& settings) {
+  sys::CapabilitySet ambient = settings.number(Directive::AmbientCapabilities);
+  if (ambient == 0) return 0;
+  if (settings.is_set(Directive::CapabilityBoundingSet))
+    ambient &= settings.number(Directive::CapabilityBoundingSet);
+  return ambient & sys::own_bounding_set();
+}
+
 void add_ambient_steps(PlanBuilder& builder, sys::CapabilitySet ambient,
                        const sys::Capabilities& permitted) {
   sys::Capabilities sets = permitted;
@@ -120,6 +129,15 @@ void add_ambient_steps(PlanBuilder& builder, sys::CapabilitySet ambient,
 }
 
 }  // namespace
+
+std::string home_of(uid_t uid) {
+  if (uid == 0) return "/root";
+  std::vector<char> buffer(kLookupBuffer);
+  passwd entry{};
+  passwd* found = nullptr;
+  ::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
+  return found == nullptr ? std::string() : std::string(entry.pw_dir);
+}
 
 CompileStatus look_up_identity(const unit::Settings& settings, Identity& identity) {
   const std::string& user = settings.string(Directive::User);
@@ -176,7 +194,7 @@ void add_identity_steps(PlanBuilder& builder, const unit::Settings& settings,
   sys::Capabilities sets;
   if (auto own = sys::own_capabilities()) sets = *own;
   add_bounding_steps(builder, settings, sets);
-  const sys::CapabilitySet ambient = settings.number(Directive::AmbientCapabilities);
+  const sys::CapabilitySet ambient = obtainable_ambient_set(settings);
   const std::int64_t secure_bits = settings.integer(Directive::SecureBits);
   if (leaves_user) {
     // Both survive the change of user only if the permitted set does.

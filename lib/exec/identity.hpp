@@ -22,6 +22,10 @@ struct Identity {
 /// Errors: no such user (217) or group (216).
 CompileStatus look_up_identity(const unit::Settings& settings, Identity& identity);
 
+/// The home directory of whoever has this number; empty where nobody knows. Asks the user database,
+/// but for root.
+std::string home_of(uid_t uid);
+
 /// Groups first, then capabilities, then the user: each while there still is the right to do so.
 void add_identity_steps(PlanBuilder& builder, const unit::Settings& settings,
                         const unit::ExecCommand& command, const Identity& identity);

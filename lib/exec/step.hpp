@@ -32,10 +32,13 @@ enum class StepKind : std::uint8_t {
 /// What is done about a terminal that another session has: StandardInput=tty, tty-force, tty-fail.
 enum class TerminalMode : std::uint8_t { wait, force, fail };
 
+/// For Step::tolerated: the step may fail.
+constexpr int kAnyError = -1;
+
 struct Step {
   StepKind kind = StepKind::call;
   ExitCode exit_code = ExitCode::none;
-  int tolerated = 0;  ///< an errno that does not count as a failure
+  int tolerated = 0;  ///< an errno that does not count as a failure, or kAnyError
   long number = 0;    ///< system call, for StepKind::call
   std::array<long, 6> args{};
   const char* label = "";  ///< what the step does, for messages: "change to the working directory"

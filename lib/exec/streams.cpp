@@ -16,7 +16,7 @@ using unit::Directive;
 using unit::StandardInput;
 using unit::StandardOutput;
 
-constexpr int kNewFileMode = 0644;
+constexpr int kNewFileMode = 0666;          // less what UMask= takes away
 constexpr unsigned kCloseRangeCloexec = 4;  // CLOSE_RANGE_CLOEXEC
 
 /// What one stream is to be, with "inherit" already resolved.

@@ -1,6 +1,7 @@
 #include "exec/surroundings.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include <fcntl.h>
@@ -43,6 +44,13 @@ bool writes_terminal(const unit::Settings& settings, Directive directive) {
 bool uses_terminal(const unit::Settings& settings) {
   return reads_terminal(settings) || writes_terminal(settings, Directive::StandardOutput) ||
          writes_terminal(settings, Directive::StandardError);
+}
+
+/// What users of daemons have instead of one would only get in the way of programs that run $SHELL.
+bool is_login_shell(std::string_view path) {
+  constexpr std::array<std::string_view, 3> kRefusals{"nologin", "false", "true"};
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  return !path.empty() && std::find(kRefusals.begin(), kRefusals.end(), name) == kRefusals.end();
 }
 
 /// As systemd guesses it: the kernel's own terminals, or something serial.
@@ -114,8 +122,10 @@ CompileStatus make_environment(const ExecRequest& request, const Identity& ident
   std::vector<std::string> block = request.manager_environment;
   assign_all(block, environment);
   if (!identity.user_name.empty()) {
-    assign_all(block, {"USER=" + identity.user_name, "LOGNAME=" + identity.user_name,
-                       "HOME=" + identity.home, "SHELL=" + identity.shell});
+    assign_all(block, {"USER=" + identity.user_name, "LOGNAME=" + identity.user_name});
+    if (!identity.home.empty() && identity.home != "/")
+      assign_all(block, {"HOME=" + identity.home});
+    if (is_login_shell(identity.shell)) assign_all(block, {"SHELL=" + identity.shell});
   }
   assign_all(block, directories);
   assign_all(block, request.extra_environment);

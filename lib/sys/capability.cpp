@@ -61,6 +61,15 @@ static_assert(CAP_LAST_CAP + 1 <= kNames.size());
 
 }  // namespace
 
+CapabilitySet own_bounding_set() {
+  CapabilitySet set = 0;
+  for (int capability = 0; capability <= last_capability(); ++capability) {
+    if (::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1)
+      set |= CapabilitySet{1} << static_cast<unsigned>(capability);
+  }
+  return set;
+}
+
 std::optional<int> capability_number(std::string_view name) {
   int number = 0;
   const auto parsed = std::from_chars(name.data(), name.data() + name.size(), number);

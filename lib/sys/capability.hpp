@@ -22,6 +22,9 @@ int last_capability();
 /// All the kernel has.
 CapabilitySet all_capabilities();
 
+/// Our bounding set: what no program that we execute can have more than.
+CapabilitySet own_bounding_set();
+
 /// A thread's three classic sets.
 struct Capabilities {
   CapabilitySet effective = 0;

@@ -26,8 +26,14 @@ class IdentityTest : public ExecTest {
 
 TEST_P(IdentityTest, AUserBringsItsGroupsAndItsNameIntoTheEnvironment) {
   set(Directive::User, std::string("daemon"));
-  shell("id -un; id -gn; echo $USER $HOME $SHELL");
-  EXPECT_EQ(run().output, "daemon\ndaemon\ndaemon /usr/sbin /usr/sbin/nologin\n");
+  shell("id -un; id -gn; echo $USER $HOME [$SHELL]");
+  EXPECT_EQ(run().output, "daemon\ndaemon\ndaemon /usr/sbin []\n");
+}
+
+TEST_P(IdentityTest, OnlyAShellThatLetsSomebodyInIsAnnounced) {
+  set(Directive::User, std::string("root"));
+  shell("echo $HOME $SHELL");
+  EXPECT_EQ(run().output, "/root /bin/bash\n");
 }
 
 TEST_P(IdentityTest, GroupAndSupplementaryGroupsAreApplied) {
@@ -97,6 +103,14 @@ TEST_P(IdentityTest, AmbientCapabilitiesSurviveTheChangeOfUser) {
   shell("grep -E 'CapPrm|CapEff|CapAmb' /proc/self/status");
   EXPECT_EQ(run().output,
             "CapPrm:\t0000000000000400\nCapEff:\t0000000000000400\nCapAmb:\t0000000000000400\n");
+}
+
+TEST_P(IdentityTest, AmbientCapabilitiesThatTheBoundingSetKeepsOutAreLeftOut) {
+  set(Directive::User, std::string("nobody"));
+  set(Directive::CapabilityBoundingSet, std::uint64_t{1U << 10U});
+  set(Directive::AmbientCapabilities, std::uint64_t{1U << 10U | 1U << 5U});
+  shell("grep -E 'CapEff|CapAmb' /proc/self/status");
+  EXPECT_EQ(run().output, "CapEff:\t0000000000000400\nCapAmb:\t0000000000000400\n");
 }
 
 TEST_P(IdentityTest, AnotherUserHasNoCapabilitiesLeft) {

@@ -77,6 +77,23 @@ TEST_P(ExecTest, AMissingWorkingDirectoryWithAMinusIsTheRoot) {
   EXPECT_EQ(run().output, "/\n");
 }
 
+TEST_P(ExecTest, AMinusForgivesWhateverKeepsItFromTheWorkingDirectory) {
+  write("file", "");
+  set(Directive::WorkingDirectory, "-" + path("file"));
+  shell("pwd");
+  EXPECT_EQ(run().output, "/\n");
+}
+
+TEST_P(ExecTest, WithoutAUserTheHomeIsOurs) {
+  if (!is_root()) GTEST_SKIP() << "whose home that is depends on who runs this";
+  set(Directive::Environment, std::vector<std::string>{"HOME=/tmp"});
+  for (const char* home : {"~", "-~"}) {
+    set(Directive::WorkingDirectory, std::string(home));
+    shell("pwd");
+    EXPECT_EQ(run().output, "/root\n");
+  }
+}
+
 TEST_P(ExecTest, TheProgramRunsInItsWorkingDirectoryWithItsMask) {
   set(Directive::WorkingDirectory, directory_);
   set(Directive::UMask, std::int64_t{0027});

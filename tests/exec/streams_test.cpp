@@ -54,6 +54,17 @@ TEST_P(StreamsTest, AppendKeepsWhatIsThereAndTruncateDoesNot) {
   EXPECT_EQ(read(path("log")), "new\n");
 }
 
+TEST_P(StreamsTest, TheMaskHoldsForFilesThatAreMade) {
+  set(Directive::UMask, std::int64_t{0077});
+  set(Directive::StandardOutput,
+      unit::StreamTarget{static_cast<std::int64_t>(unit::StandardOutput::append), path("new")});
+  shell("exit 0");
+  EXPECT_EQ(run().status.code, 0);
+  struct stat info {};
+  ASSERT_EQ(::stat(path("new").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 0600U);
+}
+
 TEST_P(StreamsTest, AnUnwritableOutputIs209AndErrorIs222) {
   shell("echo x");
   set(Directive::StandardOutput, output(StandardOutput::file, "/no/such/dir/log"));

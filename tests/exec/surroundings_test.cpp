@@ -40,6 +40,18 @@ TEST_P(SurroundingsTest, AWatchedProcessKnowsThatItIsTheOne) {
   EXPECT_EQ(run().output, "[]\n");
 }
 
+TEST_P(SurroundingsTest, WhatTheUnitSaysOfAProcessNumberStaysAsItIs) {
+  request_.extra_environment = {"WATCHDOG_USEC=5000000"};
+  set(Directive::Environment,
+      std::vector<std::string>{"SYSTEMD_EXEC_PID=7", "WATCHDOG_PID=", "LISTEN_PID=8"});
+  request_.passed = {{.fd = STDERR_FILENO, .name = "x"}};
+  shell("echo [$SYSTEMD_EXEC_PID][$WATCHDOG_PID][$LISTEN_PID]");
+  EXPECT_EQ(run().output, "[7][][8]\n");
+  settings_.unset(Directive::Environment);
+  shell("echo $((SYSTEMD_EXEC_PID == $$)) $((WATCHDOG_PID == $$)) $((LISTEN_PID == $$))");
+  EXPECT_EQ(run().output, "1 1 1\n");
+}
+
 TEST_P(SurroundingsTest, UnsetEnvironmentComesLast) {
   set(Directive::Environment, std::vector<std::string>{"A=1", "B=2", "C=3"});
   set(Directive::UnsetEnvironment, std::vector<std::string>{"A", "B=2", "C=other"});
@@ -145,6 +157,24 @@ TEST_P(SurroundingsTest, RuntimeDirectoriesGoUnlessPreserved) {
   EXPECT_TRUE(std::filesystem::exists(path("run/web/file")));
   remove_runtime_directories(*request().spec, request_.roots, false);
   EXPECT_FALSE(std::filesystem::exists(path("run/web")));
+}
+
+TEST_P(SurroundingsTest, WhatIsInTheWayOfALinkIsAnErrorAndStays) {
+  std::filesystem::create_directories(path("run"));
+  write("run/alias", "mine");
+  set(Directive::RuntimeDirectory, std::vector<unit::ExecDirectory>{{"web", {"alias"}}});
+  shell("exit 0");
+  const RunResult result = run();
+  EXPECT_EQ(result.compiled.exit_code, ExitCode::runtime_directory);
+  EXPECT_NE(result.compiled.error->to_string().find("run/alias"), std::string::npos)
+      << result.compiled.error->to_string();
+  remove_runtime_directories(*request().spec, request_.roots, false);
+  EXPECT_EQ(read(path("run/alias")), "mine");
+  std::filesystem::remove(path("run/alias"));
+  EXPECT_EQ(run().status.code, 0);
+  EXPECT_EQ(run().status.code, 0) << "a link of ours is not in the way";
+  remove_runtime_directories(*request().spec, request_.roots, false);
+  EXPECT_FALSE(std::filesystem::is_symlink(path("run/alias")));
 }
 
 TEST_P(SurroundingsTest, DirectoriesBelongToTheUserWithAllThatIsInThem) {
