@@ -19,6 +19,7 @@
 #include "runtime/logger.hpp"
 #include "runtime/manager.hpp"
 #include "runtime/signals.hpp"
+#include "sys/descriptor_reserve.hpp"
 #include "sys/fd.hpp"
 #include "unit/unit_path.hpp"
 
@@ -178,6 +179,8 @@ int log_for_daemon(char** arguments) {
 
 int run(int argc, char** argv) {
   if (argc == 5 && std::string_view(argv[1]) == "--logger") return log_for_daemon(argv);
+  // What was kept for us may have all the numbers that we were allowed.
+  static_cast<void>(pidward::sys::raise_descriptor_limit());
   // An end that is asked for while we are still coming up is one in order, too.
   pidward::runtime::Signals::block();
   Options options;

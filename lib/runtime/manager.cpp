@@ -45,17 +45,19 @@ engine::EngineConfig engine_config(const Config& config, const unit::SpecifierCo
 constexpr int kDescriptorsAtOnce = 8192;
 
 // One descriptor for each process and each log pipe: as many as we may have. Services get the limit
-// we were given.
+// we were given. What a supervisor gives us as its service is meant for us, though: programs that
+// use select(2), or close all there may be, expect the kernel's soft limit.
 void raise_descriptor_limit(unit::Settings& defaults) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  constexpr std::uint64_t kKernelsSoftLimit = 1024;
+  const rlimit given = sys::raise_descriptor_limit();
   const auto number = [](rlim_t value) {
     return value == RLIM_INFINITY ? UINT64_MAX : static_cast<std::uint64_t>(value);
   };
+  const bool is_service = variable("SYSTEMD_EXEC_PID") == std::to_string(::getpid());
+  const std::uint64_t soft = number(given.rlim_cur);
   defaults.set(unit::Directive::LimitNOFILE,
-               unit::ResourceLimit{number(limit.rlim_cur), number(limit.rlim_max)});
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
+               unit::ResourceLimit{is_service ? std::min(soft, kKernelsSoftLimit) : soft,
+                                   number(given.rlim_max)});
   sys::make_room_for_descriptors(kDescriptorsAtOnce);
 }
 

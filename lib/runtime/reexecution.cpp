@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "runtime/manager_impl.hpp"
+#include "sys/descriptor_reserve.hpp"
 
 namespace pidward::runtime {
 namespace {
@@ -64,12 +65,8 @@ Status Manager::reexecute() {
   ::setenv(kHandoverVariable, std::to_string(::getpid()).c_str(), 1);
   rlimit raised{};
   ::getrlimit(RLIMIT_NOFILE, &raised);
-  rlimit before = raised;
-  // What we were given is what services get; the next of us is to be given the same.
-  const unit::Value* const given =
-      impl.source.context().defaults.find(unit::Directive::LimitNOFILE);
-  if (given != nullptr) before.rlim_cur = std::get<unit::ResourceLimit>(*given).soft;
-  ::setrlimit(RLIMIT_NOFILE, &before);
+  // The next of us is to be given what we were given.
+  ::setrlimit(RLIMIT_NOFILE, &sys::raise_descriptor_limit());
   // Our signals stay blocked: what comes meanwhile waits for the next of us.
   ::execv(program.c_str(), words.data());
   // Still here: everything stays as it was.

@@ -29,6 +29,17 @@ Status check_reserve(int fd, DescriptorUse use) {
       .advise("Stop services, or raise LimitNOFILE= of pidward itself");
 }
 
+const rlimit& raise_descriptor_limit() {
+  static const rlimit kGiven = [] {
+    rlimit given{};
+    if (::getrlimit(RLIMIT_NOFILE, &given) != 0) return rlimit{RLIM_INFINITY, RLIM_INFINITY};
+    const rlimit raised{given.rlim_max, given.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &raised);
+    return given;
+  }();
+  return kGiven;
+}
+
 void make_room_for_descriptors(int count) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {

@@ -4,6 +4,8 @@
 // to answer, to look at processes, to stop them.
 #pragma once
 
+#include <sys/resource.h>
+
 #include "base/result.hpp"
 
 namespace pidward::sys {
@@ -15,6 +17,10 @@ enum class DescriptorUse : unsigned char {
 
 /// Errors: limit_exceeded when `fd` is one of those kept back from this use.
 Status check_reserve(int fd, DescriptorUse use);
+
+/// Raises our soft limit of descriptors to the hard one, the first time it is called, and tells
+/// what we were given before.
+const rlimit& raise_descriptor_limit();
 
 /// Lets the kernel's table of our descriptors have room for `count` of them (or as many as the
 /// limit allows) from now on. A table that grows while a thread or a child shares it makes
