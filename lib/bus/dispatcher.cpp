@@ -241,6 +241,15 @@ void Dispatcher::with_files(const CallPtr& call, bool wanted,
   const std::string name = spec->name.str();
   const auto facts = std::make_shared<UnitFileFacts>();
   runtime::Manager& manager = services_.manager;
+  // Nobody may have held the unit, and it may have been dropped meanwhile.
+  next = [&manager, call, name, next = std::move(next)](UnitFileFacts known) {
+    if (manager.engine().spec(call->unit)) return next(std::move(known));
+    manager.load(name, [call, next, known = std::move(known)](const Result<UnitId>& again) {
+      if (!again) return call->fail(again.error());
+      call->unit = *again;
+      next(known);
+    });
+  };
   manager.unit_file_state(
       name, [&manager, name, unit = call->unit, facts, next](const Result<std::string>& state) {
         if (state) facts->state = *state;

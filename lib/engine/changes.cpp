@@ -174,6 +174,7 @@ void Core::process(const Change& change) {
       stop_retroactively(unit);
     }
   }
+  if (flags.skipped) unit.condition_result = false;
   const bool really_ended = !flags.will_restart && from != to;
   if (really_ended && to == ActiveState::failed) {
     log(LogLevel::notice, "unit-failed", unit.name(), fmt::format("{} failed", unit.name()));

@@ -27,6 +27,10 @@ std::optional<JobType> UnitContext::job_type(UnitId other) const {
   return unit->job->type;
 }
 
+bool UnitContext::job_waits() const {
+  return unit_.job && unit_.job->state == JobState::waiting;
+}
+
 Result<JobId> UnitContext::request(UnitId unit, JobType type, unit::JobMode mode) {
   PIDWARD_TRY(const RequestOutcome outcome, core_.add_job(unit, type, mode));
   return outcome.job;

@@ -31,6 +31,7 @@ class UnitContext final : public MachineContext {
 
   [[nodiscard]] std::optional<JobType> job_type() const override;
   [[nodiscard]] std::optional<JobType> job_type(UnitId other) const override;
+  [[nodiscard]] bool job_waits() const override;
   Result<JobId> request(UnitId unit, JobType type, unit::JobMode mode) override;
   bool jobs_idle_or_watch() override { return core_.jobs_idle_or_watch(unit_); }
 

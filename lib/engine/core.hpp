@@ -48,6 +48,9 @@ class Core {
   [[nodiscard]] Unit* find(UnitId id);
   [[nodiscard]] const Unit* find(UnitId id) const;
   [[nodiscard]] Unit* find(std::string_view name);
+  /// False: collect() would remove it.
+  [[nodiscard]] bool is_needed(const Unit& unit) const;
+  void collect_one(UnitId id);
   [[nodiscard]] std::vector<UnitId> unit_ids() const;
 
   // requests.cpp
@@ -157,6 +160,7 @@ class Core {
 
   // starting.cpp
   void run_start(Unit& unit, Job& job);
+  void start_within_limit(Unit& unit, std::uint32_t leftovers);
   void begin_start(Unit& unit, std::uint32_t leftovers);
   bool bound_units_active(const Unit& unit) const;
   bool check_start_limit(Unit& unit);
@@ -239,6 +243,10 @@ inline constexpr std::array kStartFailureSpreads{
 inline constexpr std::array kStopSpreads{
     unit::Dependency::RequiredBy, unit::Dependency::RequisiteOf, unit::Dependency::BoundBy,
     unit::Dependency::ConsistsOf, unit::Dependency::PropagatesStopTo};
+/// PropagatesStopTo= speaks of stops alone.
+inline constexpr std::array kRestartSpreads{
+    unit::Dependency::RequiredBy, unit::Dependency::RequisiteOf, unit::Dependency::BoundBy,
+    unit::Dependency::ConsistsOf};
 inline constexpr std::array kPins{unit::Dependency::RequiredBy, unit::Dependency::RequisiteOf,
                                   unit::Dependency::WantedBy, unit::Dependency::BoundBy,
                                   unit::Dependency::UpheldBy};

@@ -168,6 +168,7 @@ struct UnitChanged {
 struct UnitRemoved {
   UnitId unit;
   unit::UnitName name;
+  std::vector<unit::UnitName> aliases = {};
 };
 struct JobAdded {
   JobId job;

@@ -42,6 +42,11 @@ void Engine::collect(Now now, Effects& effects) {
   impl_->core.collect();
 }
 
+void Engine::collect_one(UnitId unit, Now now, Effects& effects) {
+  const Core::Turn turn(impl_->core, now, effects);
+  impl_->core.collect_one(unit);
+}
+
 Result<RequestOutcome> Engine::request(const JobRequest& request, Now now, Effects& effects) {
   const Core::Turn turn(impl_->core, now, effects);
   return impl_->core.request(request);
@@ -159,6 +164,15 @@ JobCounts Engine::job_counts() const {
 
 void Engine::continue_counts(JobCounts counts) {
   impl_->core.continue_counts(counts);
+}
+
+bool Engine::is_needed(UnitId unit) const {
+  const Unit* const found = impl_->core.find(unit);
+  return found != nullptr && impl_->core.is_needed(*found);
+}
+
+const EngineConfig& Engine::config() const {
+  return impl_->core.config();
 }
 
 bool Engine::can_start(UnitId unit) const {

@@ -23,7 +23,7 @@ struct EngineConfig {
   std::function<std::uint64_t()> random;  ///< for invocation IDs and jitter
   Duration default_timeout_start = std::chrono::seconds(90);
   Duration default_timeout_stop = std::chrono::seconds(90);
-  Duration default_timeout_abort = std::chrono::seconds(90);
+  std::optional<Duration> default_timeout_abort;  ///< unset: as the unit's stop timeout
   Duration default_restart = std::chrono::milliseconds(100);
   Duration default_start_limit_interval = std::chrono::seconds(10);
   std::uint32_t default_start_limit_burst = 5;
@@ -78,6 +78,9 @@ class Engine {
   /// emits UnitRemoved.
   void collect(Now now, Effects& effects);
 
+  /// Removes this unit where collect() would: nobody needs it as it is.
+  void collect_one(UnitId unit, Now now, Effects& effects);
+
   /// Builds the transaction for a request, checks it and installs it. Errors (nothing has changed
   /// then): no such unit, masked, not loaded, cannot be isolated, destructive, conflicting, an
   /// order cycle that cannot be broken, job type not applicable.
@@ -116,6 +119,7 @@ class Engine {
   /// Goes on counting where another engine was.
   void continue_counts(JobCounts counts);
 
+  [[nodiscard]] const EngineConfig& config() const;
   [[nodiscard]] std::optional<UnitId> find(const unit::UnitName& name) const;
   [[nodiscard]] std::vector<UnitId> units() const;
   [[nodiscard]] UnitStatus status(UnitId unit) const;
@@ -125,6 +129,8 @@ class Engine {
   [[nodiscard]] std::vector<JobId> jobs() const;
   [[nodiscard]] std::optional<JobStatus> job(JobId job) const;
   [[nodiscard]] JobCounts job_counts() const;
+  /// False: collect() is to remove it. Its state does not count, nor its counters.
+  [[nodiscard]] bool is_needed(UnitId unit) const;
   [[nodiscard]] bool can_start(UnitId unit) const;
   [[nodiscard]] bool can_stop(UnitId unit) const;
   [[nodiscard]] bool can_reload(UnitId unit) const;

@@ -239,6 +239,32 @@ bool Core::must_stay(const Unit& unit) const {
   return unit.active() != ActiveState::failed || mode != unit::CollectMode::inactive_or_failed;
 }
 
+bool Core::is_needed(const Unit& unit) const {
+  std::unordered_set<UnitId> seen{unit.id};
+  std::vector<const Unit*> open{&unit};
+  while (!open.empty()) {
+    const Unit& current = *open.back();
+    open.pop_back();
+    if (must_stay(current)) return true;
+    for (const Edge& edge : current.edges) {
+      const Unit& other = *find(edge.other);
+      const auto refers = [&current](const Edge& its) {
+        return its.own && its.other == current.id;
+      };
+      if ((!edge.own || std::any_of(other.edges.begin(), other.edges.end(), refers)) &&
+          seen.insert(other.id).second) {
+        open.push_back(&other);
+      }
+    }
+  }
+  return false;
+}
+
+void Core::collect_one(UnitId id) {
+  Unit* const unit = find(id);
+  if (unit != nullptr && !is_needed(*unit)) remove(*unit);
+}
+
 void Core::collect() {
   std::unordered_set<UnitId> kept;
   std::vector<UnitId> open;
@@ -271,7 +297,7 @@ void Core::remove(Unit& unit) {
   forget_names(unit);
   std::erase_if(spawns_, [&](const auto& entry) { return entry.second == unit.id; });
   const UnitId id = unit.id;
-  emit(UnitRemoved{id, unit.spec->name});
+  emit(UnitRemoved{id, unit.spec->name, unit.spec->aliases});
   units_.erase(id);
 }
 

@@ -17,6 +17,7 @@ struct Job {
   bool irreversible = false;  ///< replace-irreversibly: only cancel removes it
   bool ignore_order = false;  ///< ignore-dependencies
   bool queued = false;        ///< is in the run queue
+  bool after_start = false;   ///< a reload that was asked for while a start ran
   Now begun{};
 };
 

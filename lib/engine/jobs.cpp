@@ -50,7 +50,9 @@ void Core::merge_into(Job& installed, const Job& job) {
     Unit& unit = *find(installed.unit);
     const auto merged = merge(installed.type, job.type);
     PIDWARD_EXPECT(merged.has_value());
+    const bool started = installed.type == JobType::start && installed.state == JobState::running;
     installed.type = collapse(*merged, unit.active());
+    installed.after_start = installed.type == JobType::reload && (started || installed.after_start);
   }
   installed.irreversible |= job.irreversible;
   installed.ignore_order |= job.ignore_order;
@@ -168,10 +170,14 @@ void Core::run_stop(Unit& unit, Job& job) {
 void Core::run_reload(Unit& unit, Job& job) {
   const ActiveState state = unit.active();
   if (state == ActiveState::reloading || state == ActiveState::activating ||
-      unit.machine->is_settling()) {
+      (state == ActiveState::deactivating && job.after_start) || unit.machine->is_settling()) {
     return set_state(job, JobState::waiting);
   }
   if (!can_reload(unit)) return finish(job.id, JobResult::skipped, true);
+  // A oneshot has run, with everything as it is now.
+  if (job.after_start && is_inactive_or_failed(state)) {
+    return finish(job.id, state == ActiveState::failed ? JobResult::failed : JobResult::done, true);
+  }
   if (state != ActiveState::active) {
     log(LogLevel::warning, "reload-refused", unit.name(),
         fmt::format("{} cannot be reloaded because it is not active", unit.name()), job.id);
@@ -241,6 +247,8 @@ void Core::finish_one(const Finish& finish) {
   emit(JobRemoved{finish.job, unit.id, finish.result});
   emit(UnitChanged{unit.id});
   if (type == JobType::nop) return;
+  UnitContext context(*this, unit);
+  unit.machine->job_gone(context);
 
   static constexpr std::array kConflicting{Dependency::ConflictedBy};
   static constexpr std::array kRequisite{Dependency::RequisiteOf};

@@ -87,6 +87,9 @@ class MachineContext {
   /// JobType::start.
   [[nodiscard]] virtual std::optional<JobType> job_type() const = 0;
   [[nodiscard]] virtual std::optional<JobType> job_type(UnitId other) const = 0;
+  /// Whether the job of this unit has yet to begin: it asks for what comes next, and is not what
+  /// brought the unit to where it is.
+  [[nodiscard]] virtual bool job_waits() const = 0;
   /// Asks for a job on any unit, as a person's request would, but without the Refuse…= settings.
   /// The transaction is installed when this returns; its jobs run later. Errors as Engine::request.
   virtual Result<JobId> request(UnitId unit, JobType type, unit::JobMode mode) = 0;
@@ -204,6 +207,8 @@ class Machine {
     static_cast<void>(context);
     static_cast<void>(loaded);
   }
+  /// The unit has no job any more, however that came to be.
+  virtual void job_gone(MachineContext& context) { static_cast<void>(context); }
   /// Answer to MachineContext::jobs_idle_or_watch().
   virtual void jobs_idle(MachineContext& context) { static_cast<void>(context); }
   /// The unit was added: a timer may want its bases, an external unit asks what is true of the

@@ -17,6 +17,7 @@ void each_job_field(Archive& a, const std::string& key, AJob& job) {
   a.choice(key + ".state", job.state, JobState::running);
   a.flag(key + ".irreversible", job.irreversible);
   a.flag(key + ".ignore_order", job.ignore_order);
+  a.flag(key + ".after_start", job.after_start);
   a.now(key + ".begun", job.begun);
 }
 

@@ -158,9 +158,7 @@ std::string_view ScopeMachine::sub() const {
 void ScopeMachine::arm_stop(MachineContext& context) {
   const auto& settings = context.settings();
   context.disarm(TimerKind::runtime_max);
-  const Duration limit = settings.is_set(Directive::TimeoutStopSec)
-                             ? settings.span(Directive::TimeoutStopSec)
-                             : context.config().default_timeout_stop;
+  const Duration limit = stop_timeout(settings, context.config());
   context.arm(TimerKind::operation, saturating_add(context.now().mono, limit));
 }
 

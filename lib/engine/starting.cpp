@@ -82,12 +82,6 @@ void Core::run_start(Unit& unit, Job& job) {
     return finish(job.id, JobResult::once, true);
   }
   if (!bound_units_active(unit)) return finish(job.id, JobResult::dependency, true);
-  if (!check_start_limit(unit)) {
-    const JobId id = job.id;
-    UnitContext context(*this, unit);
-    unit.machine->start_limit_hit(context);
-    return finish(id, JobResult::failed, true);
-  }
   for (std::size_t i = 0; i < unit.invocation.bytes.size(); i += 8) {
     const std::uint64_t bits = random();
     for (std::size_t k = 0; k < 8; ++k) {
@@ -99,7 +93,7 @@ void Core::run_start(Unit& unit, Job& job) {
   if (!prepare || is_external(unit)) {
     unit.condition_result = unit.assert_result = true;
     unit.condition_checked = unit.assert_checked = now_;
-    return begin_start(unit, 0);
+    return start_within_limit(unit, 0);
   }
   unit.preparing = true;
   ++unit.prepares_unanswered;
@@ -153,7 +147,18 @@ void Core::prepared(const StartPrepared& answer) {
     return put_back(JobResult::assert);
   }
   if (!bound_units_active(*unit)) return put_back(JobResult::dependency);
-  begin_start(*unit, answer.leftovers);
+  start_within_limit(*unit, answer.leftovers);
+}
+
+/// A start that a condition keeps from happening does not count (systemd.unit(5),
+/// StartLimitIntervalSec=).
+void Core::start_within_limit(Unit& unit, std::uint32_t leftovers) {
+  if (check_start_limit(unit)) return begin_start(unit, leftovers);
+  const JobId job = unit.job->id;
+  if (is_inactive_or_failed(unit.active())) emit(CleanUp{unit.id, false});
+  UnitContext context(*this, unit);
+  unit.machine->start_limit_hit(context);
+  finish(job, JobResult::failed, true);
 }
 
 void Core::begin_start(Unit& unit, std::uint32_t leftovers) {

@@ -151,6 +151,7 @@ struct ServiceStatus {
   Now watchdog_last{};
   Duration watchdog_interval{};          ///< as the service may have overridden it
   std::uint32_t stored_descriptors = 0;  ///< NFileDescriptorStore
+  bool start_limit_hit = false;          ///< the last start was refused by StartLimitBurst=
 };
 
 struct SocketStatus {

@@ -128,11 +128,17 @@ void Transaction::queue_dependencies(Index index, std::vector<Pull>& open) {
   if (type == JobType::start || type == JobType::restart) queue_start_dependencies(index, open);
   if (type == JobType::stop || type == JobType::restart) {
     // A restart only restarts what runs: it must not start anything new.
-    const JobType spread = type == JobType::restart ? JobType::try_restart : JobType::stop;
-    core_.each(unit, kStopSpreads, [&](Unit& other) {
+    const bool restarts = type == JobType::restart;
+    const JobType spread = restarts ? JobType::try_restart : JobType::stop;
+    const auto pull = [&](Unit& other) {
       const JobType concrete = collapse(spread, other.active());
       if (concrete != JobType::nop) open.push_back({&other, concrete, index, true, false});
-    });
+    };
+    if (restarts) {
+      core_.each(unit, kRestartSpreads, pull);
+    } else {
+      core_.each(unit, kStopSpreads, pull);
+    }
   }
   if (type == JobType::reload) {
     core_.each(unit, Dependency::PropagatesReloadTo, [&](Unit& other) {

@@ -16,6 +16,8 @@ Status Transaction::settle() {
   drop_redundant();
   if (mode_ != JobMode::isolate) collect_garbage();
   PIDWARD_CHECK(merge_all());
+  // What was merged into a job that is only wished for may not be done without.
+  find_what_matters();
   drop_redundant();
   if (mode_ != JobMode::isolate) collect_garbage();
   PIDWARD_CHECK(break_cycles());
@@ -23,8 +25,11 @@ Status Transaction::settle() {
 }
 
 void Transaction::find_what_matters() {
-  std::vector<Index> open{anchor_};
   items_[anchor_].matters = true;
+  std::vector<Index> open;
+  for (Index i = 0; i < items_.size(); ++i) {
+    if (items_[i].alive && items_[i].matters) open.push_back(i);
+  }
   while (!open.empty()) {
     const Index current = open.back();
     open.pop_back();

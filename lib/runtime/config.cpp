@@ -201,7 +201,11 @@ constexpr std::array kSettings{
     Setting{"default-timeout-stop",
             [](const YamlNode& n, Config& c) { return read_span(n, c.default_timeout_stop); }},
     Setting{"default-timeout-abort",
-            [](const YamlNode& n, Config& c) { return read_span(n, c.default_timeout_abort); }},
+            [](const YamlNode& n, Config& c) {
+              c.default_timeout_abort.reset();
+              if (n.kind == YamlNode::Kind::null) return Complaint();
+              return read_span(n, c.default_timeout_abort.emplace());
+            }},
     Setting{"default-restart",
             [](const YamlNode& n, Config& c) { return read_span(n, c.default_restart); }},
     Setting{

@@ -37,7 +37,7 @@ struct Config {
   std::uint32_t log_max_files = 4;
   Duration default_timeout_start = std::chrono::seconds(90);
   Duration default_timeout_stop = std::chrono::seconds(90);
-  Duration default_timeout_abort = std::chrono::seconds(90);
+  std::optional<Duration> default_timeout_abort;  ///< unset: as the stop timeout of the unit
   Duration default_restart = std::chrono::milliseconds(100);
   Duration default_start_limit_interval = std::chrono::seconds(10);
   std::uint32_t default_start_limit_burst = 5;

@@ -78,7 +78,9 @@ struct Manager::Impl final : EventSink {
 
   // manager_requests.cpp
   void request(const engine::JobRequest& request, const Reply<engine::RequestOutcome>& reply);
-  void load_units(std::vector<unit::UnitName> names, std::function<void()> done);
+  /// `afresh`: nothing is taken as it was a moment ago.
+  void load_units(std::vector<unit::UnitName> names, std::function<void()> done,
+                  bool afresh = false);
   void reload(Reply<std::vector<unit::Diagnostic>> reply);
   void boot();
 

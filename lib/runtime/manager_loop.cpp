@@ -107,6 +107,7 @@ class Runner {
   }
   void operator()(const engine::UnitRemoved& effect) {
     impl_.source.known().remove(effect.name);
+    for (const unit::UnitName& alias : effect.aliases) impl_.source.known().remove(alias);
     impl_.transient.removed(effect.unit, effect.name);
     impl_.preparer->forget(effect.unit);
     impl_.named_on_bus.erase(effect.unit);

@@ -40,15 +40,17 @@ void once_loaded(Manager::Impl& impl, const unit::UnitName& name, std::function<
 
 }  // namespace
 
-void Manager::Impl::load_units(std::vector<unit::UnitName> names, std::function<void()> done) {
-  source.load(std::move(names), [this, done = std::move(done)](const UnitSource::Specs& specs) {
+void Manager::Impl::load_units(std::vector<unit::UnitName> names, std::function<void()> done,
+                               bool afresh) {
+  auto add = [this, done = std::move(done)](const UnitSource::Specs& specs) {
     with_engine([&](engine::Engine&, engine::Effects& effects) {
       add_units(specs, effects);
       return 0;
     });
     done();
     drain();
-  });
+  };
+  source.load(std::move(names), std::move(add), afresh);
 }
 
 void Manager::Impl::request(const engine::JobRequest& wanted,
@@ -77,7 +79,18 @@ void Manager::submit(const JobSubmission& submission, Reply<engine::RequestOutco
     });
     return;
   }
+  // What nobody holds is read as it is now, as if it had not been there.
+  const auto there = impl.engine.find(*name);
+  const bool afresh =
+      there && submission.type != engine::JobType::stop && !impl.engine.is_needed(*there);
+  if (afresh) {
+    impl.with_engine([&](engine::Engine& the_engine, engine::Effects& effects) {
+      the_engine.collect_one(*there, now(), effects);
+      return 0;
+    });
+  }
   auto go = [&impl, wanted, reply = std::move(reply)] { impl.request(wanted, reply); };
+  if (afresh) return impl.load_units({*name}, std::move(go), true);
   once_loaded(impl, *name, std::move(go));
 }
 

@@ -161,9 +161,11 @@ Result<unit::UnitSpecPtr> UnitSource::Reader::write_drop_ins(
 UnitSource::UnitSource(WorkerPool& pool, unit::LoaderContext context)
     : pool_(pool), reader_(std::make_shared<Reader>(std::move(context))) {}
 
-void UnitSource::load(std::vector<unit::UnitName> names, std::function<void(Specs)> done) {
-  pool_.run([reader = reader_, names = std::move(names)] { return reader->load(names, false); },
-            std::move(done));
+void UnitSource::load(std::vector<unit::UnitName> names, std::function<void(Specs)> done,
+                      bool afresh) {
+  pool_.run(
+      [reader = reader_, names = std::move(names), afresh] { return reader->load(names, afresh); },
+      std::move(done));
 }
 
 UnitSource::Specs UnitSource::load_now(const std::vector<unit::UnitName>& names) {

@@ -36,8 +36,10 @@ class UnitSource {
   using Specs = std::vector<unit::UnitSpecPtr>;
   UnitSource(WorkerPool& pool, unit::LoaderContext context);
 
-  /// `names` and all they lead to that is not known yet; `done` on the loop.
-  void load(std::vector<unit::UnitName> names, std::function<void(Specs)> done);
+  /// `names` and all they lead to that is not known yet; `done` on the loop. What was read within
+  /// the last second is taken as it was then, unless `afresh`.
+  void load(std::vector<unit::UnitName> names, std::function<void(Specs)> done,
+            bool afresh = false);
   /// The same, at once: for the time before the loop runs.
   [[nodiscard]] Specs load_now(const std::vector<unit::UnitName>& names);
   /// Looks at the directories already, for load_each() within the next second.

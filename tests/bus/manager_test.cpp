@@ -1,5 +1,9 @@
 // Every method of the manager, on the real daemon: what it answers, and what bad input gets.
 #include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <set>
 
 #include "bus/bus_fixture.hpp"
@@ -40,6 +44,77 @@ TEST_F(ManagerOnTheBus, StartsAndStopsAndSaysSoByJobRemoved) {
   for (const Data& byte : invocation) bytes.push_back(static_cast<std::uint8_t>(byte.number));
   EXPECT_EQ(ask(client, "GetUnitByInvocationID", [&](Writer& out) { out.ay(bytes); }).text, path);
   EXPECT_EQ(run_job(client, "StopUnit", "web.service"), "done");
+}
+
+TEST_F(ManagerOnTheBus, StartsWhatNobodyHoldsFromItsFilesAsTheyAreNow) {
+  const std::string said = directory.path("said");
+  const auto says = [&said](const char* word) {
+    return "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo " + std::string(word) + " >>" +
+           said + "'\n";
+  };
+  unit("once.service", says("one"));
+  std::filesystem::create_symlink("once.service", all().unit_file("alias.service"));
+  start();
+  Client client = this->client();
+  EXPECT_EQ(run_job(client, "StartUnit", "alias.service"), "done");
+  unit("once.service", says("two"));
+  EXPECT_EQ(run_job(client, "StartUnit", "alias.service"), "done") << "its other name is known";
+  // Nor do its starts count for ever.
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(run_job(client, "StartUnit", "once.service"), "done");
+  std::ifstream file(said);
+  const std::string words{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(words.substr(0, 8), "one\ntwo\n");
+}
+
+TEST_F(ManagerOnTheBus, KillsAndForgetsOnlyWhatIsThere) {
+  unit("x.target", "[Unit]\nDefaultDependencies=no\n");
+  start();
+  Client client = this->client();
+  for (const char* name : {"nope.service", "x.target"}) {
+    ask(client, "LoadUnit", [&](Writer& out) { out.s(name); });
+    EXPECT_EQ(error_of(client, "KillUnit", [&](Writer& out) { out.s(name).s("all").i(SIGTERM); }),
+              Errc::no_such_unit);
+    EXPECT_EQ(error_of(client, "ResetFailedUnit", [&](Writer& out) { out.s(name); }),
+              Errc::no_such_unit);
+  }
+  EXPECT_EQ(run_job(client, "StartUnit", "x.target"), "done");
+  EXPECT_EQ(
+      error_of(client, "KillUnit", [](Writer& out) { out.s("x.target").s("all").i(SIGTERM); }),
+      Errc::not_supported);
+}
+
+TEST_F(ManagerOnTheBus, ShowsWhatTheConfigurationSaysWhereTheUnitSaysNothing) {
+  unit("open.service", kSleeper);
+  unit("set.service", std::string("[Unit]\nStartLimitBurst=7\n") + kSleeper +
+                          "TimeoutSec=8\nTimeoutAbortSec=9\nRestartSec=10\n");
+  unit("once.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n");
+  unit("a.socket", "[Socket]\nListenStream=/run/x\nService=open.service\n");
+  ASSERT_TRUE(all().start({.configuration = "default-timeout-start: 1s\ndefault-timeout-stop: 2s\n"
+                                            "default-restart: 3s\ndefault-start-limit-burst: 4\n"
+                                            "default-start-limit-interval: 5s\n",
+                           .arguments = {"--bus", "off", "--no-cgroup"}}));
+  Client client = this->client();
+  const auto number = [&client](const char* unit, const char* name) {
+    ask(client, "LoadUnit", [&](Writer& out) { out.s(unit); });
+    const auto all = client.properties(bus::unit_path(unit));
+    EXPECT_TRUE(all && all->has(name)) << name;
+    return all ? all->number(name) : 0;
+  };
+  constexpr std::uint64_t kSecond = 1'000'000;
+  EXPECT_EQ(number("open.service", "TimeoutStartUSec"), 1 * kSecond);
+  EXPECT_EQ(number("open.service", "TimeoutStopUSec"), 2 * kSecond);
+  EXPECT_EQ(number("open.service", "TimeoutAbortUSec"), 2 * kSecond);
+  EXPECT_EQ(number("open.service", "RestartUSec"), 3 * kSecond);
+  EXPECT_EQ(number("open.service", "StartLimitBurst"), 4U);
+  EXPECT_EQ(number("open.service", "StartLimitIntervalUSec"), 5 * kSecond);
+  EXPECT_EQ(number("set.service", "TimeoutStartUSec"), 8 * kSecond);
+  EXPECT_EQ(number("set.service", "TimeoutStopUSec"), 8 * kSecond);
+  EXPECT_EQ(number("set.service", "TimeoutAbortUSec"), 9 * kSecond);
+  EXPECT_EQ(number("set.service", "RestartUSec"), 10 * kSecond);
+  EXPECT_EQ(number("set.service", "StartLimitBurst"), 7U);
+  EXPECT_EQ(number("once.service", "TimeoutStartUSec"), UINT64_MAX);
+  EXPECT_EQ(number("a.socket", "TimeoutUSec"), 1 * kSecond);
+  EXPECT_FALSE(client.properties(bus::unit_path("open.service"))->has("TimeoutUSec"));
 }
 
 TEST_F(ManagerOnTheBus, CountsJobsAlsoWhenItIsExecutedAnew) {

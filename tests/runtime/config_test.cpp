@@ -32,6 +32,12 @@ TEST(Config, EverySettingIsRead) {
   EXPECT_EQ(config->default_environment, std::vector<std::string>{"A=b"});
 }
 
+TEST(Config, TheTimeOfAnAbortMayBeThatOfTheStop) {
+  const auto config = read_config("default-timeout-abort: null\n", "p.yaml", {});
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_FALSE(config->default_timeout_abort.has_value());
+}
+
 TEST(Config, AnEmptyFileChangesNothing) {
   Config base;
   base.default_target = "kept.target";

@@ -38,8 +38,6 @@ void World::on(const engine::Log& effect) {
 
 void World::on(const engine::PrepareStart& effect) {
   say(fmt::format("  prepare {}", effect.unit.number()));
-  // The next daemon prepares the same start once more.
-  if (invocations_.insert(effect.invocation.to_string()).second) note_start(effect.unit);
   engine::StartPrepared answer{effect.unit};
   const std::uint64_t dice = random_.below(100);
   answer.conditions_ok = dice >= 5;
@@ -54,6 +52,10 @@ void World::on(const engine::Spawn& effect) {
   say(fmt::format("  spawn {} role {} list {} for {}", effect.spawn.number(),
                   static_cast<int>(effect.role), unit::row(effect.list).name,
                   effect.unit.number()));
+  kept_for_start_.erase(effect.unit);
+  // Its first process: what a condition keeps from happening is no start.
+  const auto invocation = engine_->status(effect.unit).invocation;
+  if (invocations_.insert(invocation.to_string()).second) note_start(effect.unit);
   if (answer_again(effect)) return;
   if (!seen_spawns_.insert(effect.spawn).second) fail("a spawn id was used twice");
   const auto spec = engine_->spec(effect.unit);
@@ -263,7 +265,13 @@ void World::on(const engine::WatchListen& effect) {
 }
 
 void World::on(const engine::CleanUp& effect) {
-  say(fmt::format("  clean up {}", effect.unit.number()));
+  say(fmt::format("  clean up {}{}", effect.unit.number(),
+                  effect.restarting ? " for a start" : ""));
+  if (effect.restarting) {
+    kept_for_start_.insert(effect.unit);
+  } else {
+    kept_for_start_.erase(effect.unit);
+  }
 }
 
 void World::on(const engine::UnitRemoved& effect) {
@@ -276,6 +284,7 @@ void World::on(const engine::UnitRemoved& effect) {
   std::erase_if(unanswered_, [&](const auto& entry) { return entry.second == effect.unit; });
   listening_.erase(effect.unit);
   starts_.erase(effect.unit);
+  kept_for_start_.erase(effect.unit);
 }
 
 void World::on(const engine::ObserveExternal& effect) {

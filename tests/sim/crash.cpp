@@ -51,6 +51,7 @@ void World::crash() {
   loads_.clear();
   alive_jobs_.clear();
   stopped_.clear();
+  kept_for_start_.clear();  // a clean-up may have been lost on its way
   seen_spawns_.clear();
   last_generation_ = 0;
   engine::Effects effects;

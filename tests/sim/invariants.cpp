@@ -118,6 +118,15 @@ void World::check_unit(UnitId unit) {
       }
     }
   }
+  // What was prepared for a start that is not wanted any more goes when it is.
+  const bool is_prepared = std::any_of(pending_.begin(), pending_.end(), [&](const Event& event) {
+    const auto* const answer = std::get_if<engine::StartPrepared>(&event);
+    return answer != nullptr && answer->unit == unit;
+  });
+  if (is_down(status.active) && !status.job && !is_prepared && kept_for_start_.contains(unit)) {
+    fail(fmt::format("{} is {}, and what it had was kept for a start that does not come",
+                     name.str(), status.sub));
+  }
   if (status.service != nullptr) check_service(unit, status);
 }
 

@@ -153,10 +153,11 @@ class World {
   std::set<UnitId> stopped_;        ///< whose stop was reported as done in this call
   std::set<JobId> unordered_jobs_;  ///< asked for with ignore-dependencies
   std::map<UnitId, std::vector<MonoTime>> starts_;
-  std::set<std::string> invocations_;     ///< whose start was prepared
+  std::set<std::string> invocations_;     ///< that had a process
   std::map<SpawnId, UnitId> unanswered_;  ///< spawns whose program neither runs nor failed yet
   std::map<UnitId, std::uint64_t> watched_paths_;  ///< and the generation of that
   std::set<UnitId> watched_empty_, listening_, clock_watchers_;
+  std::set<UnitId> kept_for_start_;  ///< cleaned up for a start that is to come
   std::set<SpawnId> seen_spawns_;
   std::uint64_t last_generation_ = 0;
   std::uint64_t last_process_ = 0;

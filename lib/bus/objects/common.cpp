@@ -1,6 +1,7 @@
 #include "bus/objects/common.hpp"
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 
 #include <fmt/core.h>
@@ -11,6 +12,12 @@
 namespace pidward::bus {
 
 namespace {
+
+bool has_processes(unit::UnitType type) {
+  constexpr std::array kWithout{unit::UnitType::target, unit::UnitType::timer, unit::UnitType::path,
+                                unit::UnitType::device, unit::UnitType::automount};
+  return std::find(kWithout.begin(), kWithout.end(), type) == kWithout.end();
+}
 
 /// False, and the call failed, for what is no unit's name.
 bool check_name(const CallPtr& call, const std::string& name) {
@@ -39,6 +46,13 @@ std::optional<UnitId> loaded_unit(const CallPtr& call, const std::string& name) 
     call->fail(Error(Errc::no_such_unit, fmt::format("Unit {} not loaded.", name)));
   }
   return unit;
+}
+
+std::optional<UnitId> needed_unit(const CallPtr& call, const std::string& name) {
+  const auto unit = loaded_unit(call, name);
+  if (!unit || call->services().manager.engine().is_needed(*unit)) return unit;
+  call->fail(Error(Errc::no_such_unit, fmt::format("Unit {} not loaded.", name)));
+  return std::nullopt;
 }
 
 std::string name_of(const Services& services, UnitId unit) {
@@ -243,6 +257,12 @@ void kill_unit(const CallPtr& call, UnitId unit, const std::string& whom, int si
   if (signal < 1 || signal > SIGRTMAX) {
     return call->fail(
         Error(Errc::invalid_argument, fmt::format("Signal number {} is out of range.", signal)));
+  }
+  const auto spec = call->services().manager.engine().spec(unit);
+  if (spec && !has_processes(spec->name.type())) {
+    return call->fail(
+        Error(Errc::not_supported, fmt::format("A {} has no processes that could be killed",
+                                               unit::to_string(spec->name.type()))));
   }
   const Status status = call->services().manager.kill(unit, target, signal);
   // As systemd has it: "all" of nothing is fine unless the caller asked to be told.

@@ -15,6 +15,9 @@ void reply_status(const CallPtr& call, const Status& status);
 /// The loaded unit of that name. Nothing, and the call failed with NoSuchUnit or InvalidArgs, if
 /// there is none.
 std::optional<UnitId> loaded_unit(const CallPtr& call, const std::string& name);
+/// The same, and a failed call as well for a unit that is in memory only until the next collection:
+/// of a file that does not exist, say, because somebody asked about it.
+std::optional<UnitId> needed_unit(const CallPtr& call, const std::string& name);
 std::string name_of(const Services& services, UnitId unit);
 std::string path_of(const Services& services, UnitId unit);
 

@@ -50,12 +50,12 @@ void kill(const CallPtr& call) {
   const std::string name = call->in().s();
   const std::string whom = call->in().s();
   const std::int32_t signal = call->in().i();
-  if (const auto unit = loaded_unit(call, name)) kill_unit(call, *unit, whom, signal);
+  if (const auto unit = needed_unit(call, name)) kill_unit(call, *unit, whom, signal);
 }
 
 void reset_failed_unit(const CallPtr& call) {
   const std::string name = call->in().s();
-  const auto unit = loaded_unit(call, name);
+  const auto unit = needed_unit(call, name);
   if (!unit) return;
   reply_status(call, call->services().manager.reset_failed(*unit));
 }

@@ -168,7 +168,8 @@ constexpr Property kDefaults[] = {
      }},
     {"DefaultTimeoutAbortUSec", "t", kNever,
      [](Writer& out, const Subject& s, RowPtr) {
-       out.span(s.manager.config().default_timeout_abort);
+       out.span(s.manager.config().default_timeout_abort.value_or(
+           s.manager.config().default_timeout_stop));
      }},
     {"DefaultRestartUSec", "t", kConst,
      [](Writer& out, const Subject& s, RowPtr) { out.span(s.manager.config().default_restart); }},

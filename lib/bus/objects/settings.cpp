@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "bus/objects/tables.hpp"
+#include "engine/service/rules.hpp"
 #include "exec/limits.hpp"
 #include "runtime/resource_control.hpp"
 
@@ -354,7 +355,30 @@ void add_setting(Interface& interface, const Row& row) {
 
 }  // namespace
 
+/// What pidward.yaml says for a setting that the unit leaves open.
+std::optional<std::uint64_t> default_of_manager(const Subject& subject, const Row& row) {
+  const unit::Settings& settings = subject.settings();
+  if (settings.is_set(row.id)) return std::nullopt;
+  const engine::EngineConfig& config = subject.manager.engine().config();
+  if (row.id == Directive::StartLimitBurst) return config.default_start_limit_burst;
+  const std::pair<Directive, Duration> spans[] = {
+      {Directive::TimeoutStartSec, engine::start_timeout(settings, config)},
+      {Directive::TimeoutStopSec, engine::stop_timeout(settings, config)},
+      {Directive::TimeoutAbortSec, engine::abort_timeout(settings, config)},
+      {Directive::TimeoutSec, config.default_timeout_start},
+      {Directive::RestartSec, config.default_restart},
+      {Directive::StartLimitIntervalSec, config.default_start_limit_interval},
+  };
+  for (const auto& [directive, span] : spans) {
+    if (directive == row.id) return to_bus_usec(span);
+  }
+  return std::nullopt;
+}
+
 void write_setting(Writer& out, const Subject& subject, const unit::Row* row) {
+  if (const auto number = default_of_manager(subject, *row)) {
+    return write_number(out, row->bus_type, *number);
+  }
   const Value* value = value_of(subject, *row);
   if (value != nullptr) return write_value(out, *row, *value);
   if (row->bus_type == "t" && row->syntax != Syntax::capabilities) {
@@ -371,6 +395,8 @@ void write_setting(Writer& out, const Subject& subject, const unit::Row* row) {
 void add_settings(Interface& interface, unit::Section section) {
   for (const unit::Row& row : unit::directive_table()) {
     const bool here = (row.sections & unit::section_bit(section)) != 0;
+    // In [Service] it stands for two others.
+    if (row.id == Directive::TimeoutSec && section == unit::Section::Service) continue;
     if (here && !row.bus_name.empty() && !row.bus_type.empty()) add_setting(interface, row);
   }
 }

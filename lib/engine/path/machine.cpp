@@ -223,8 +223,7 @@ void PathMachine::triggered_changed(MachineContext& context, UnitId triggered) {
       // A job that still waits means that the unit is yet to run.
       if (!is_inactive_or_failed(other) || context.job_type(triggered)) return;
       const UnitStatus status = context.status_of(triggered);
-      const bool too_often =
-          status.service != nullptr && status.service->result == ServiceResult::start_limit_hit;
+      const bool too_often = status.service != nullptr && status.service->start_limit_hit;
       if (too_often) return end(context, "unit-start-limit-hit");
       return watch(context, PathState::waiting);
     }

@@ -36,9 +36,11 @@ void ServiceMachine::enter_dead(MachineContext& c, ServiceResult result) {
   }
   if (!direct) {
     const auto job = c.job_type();
-    const bool comes_back =
-        restarts || job == JobType::restart || job == JobType::try_restart || job == JobType::start;
+    // A start that runs is the one that ends here.
+    const bool comes_back = restarts || job == JobType::restart || job == JobType::try_restart ||
+                            (job == JobType::start && c.job_waits());
     c.emit(CleanUp{.unit = c.id(), .restarting = comes_back});
+    kept_for_start_ = comes_back && !restarts;
     if (!well) {
       c.log(LogLevel::warning, "service-failed",
             fmt::format("Failed with result '{}'", to_string(status_.result)));
@@ -81,12 +83,20 @@ void ServiceMachine::restart_now(MachineContext& c) {
           fmt::format("The restart could not be scheduled: {}", job.error().to_string()));
 }
 
+/// The start that something was kept for has ended, one way or another.
+void ServiceMachine::job_gone(MachineContext& c) {
+  if (!kept_for_start_ || c.job_type() == JobType::start) return;
+  kept_for_start_ = false;
+  if (is_down(phase_)) c.emit(CleanUp{.unit = c.id(), .restarting = false});
+}
+
 /// A stop during the delay; or the first half of the restart itself.
 void ServiceMachine::cancel_restart(MachineContext& c) {
   if (!stop_is_restart_) counts_restarts_ = false;
   restart_is_due_ = false;
   status_.restart_at = {};
   c.emit(CleanUp{.unit = c.id(), .restarting = stop_is_restart_});
+  kept_for_start_ = stop_is_restart_;
   set_phase(c, Phase::dead, {.will_restart = stop_is_restart_});
 }
 

@@ -78,6 +78,7 @@ Status ServiceMachine::kill(MachineContext& context, KillWhom whom, int signal) 
 }
 
 void ServiceMachine::start_limit_hit(MachineContext& context) {
+  status_.start_limit_hit = true;
   go_down(context, ServiceResult::start_limit_hit,
           "Started too often in too short a time (StartLimitBurst=); not starting again");
 }
@@ -91,7 +92,9 @@ void ServiceMachine::preparation_failed(MachineContext& context, const Error& er
 void ServiceMachine::go_down(MachineContext& c, ServiceResult result, std::string why) {
   if (!is_down(phase_)) return;
   c.log(LogLevel::error, "service-refused", std::move(why));
-  status_.result = result;
+  // Why it failed says more than that it is not tried again.
+  if (result != ServiceResult::start_limit_hit) status_.result = ServiceResult::success;
+  note(result);
   status_.restart_at = {};
   counts_restarts_ = false;
   restart_is_due_ = false;
@@ -101,6 +104,7 @@ void ServiceMachine::go_down(MachineContext& c, ServiceResult result, std::strin
 
 void ServiceMachine::reset_failed(MachineContext& context) {
   status_.restarts = 0;
+  status_.start_limit_hit = false;
   if (!is_down(phase_)) return;
   if (phase_ == Phase::failed) {
     status_.result = ServiceResult::success;
@@ -270,6 +274,8 @@ void ServiceMachine::carry_out(MachineContext& c, Deed what, const News& news) {
       return abort_reload(c, ServiceResult::success);
     case Deed::begin_stop:
       return begin_stop(c, ServiceResult::success);
+    case Deed::end_abort:
+      return enter_stage(c, Phase::stop_sigterm, ServiceResult::success);
     case Deed::cancel_restart:
       return cancel_restart(c);
     case Deed::start_timeout:

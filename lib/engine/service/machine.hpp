@@ -57,6 +57,7 @@ class ServiceMachine final : public Machine {
     return active() == ActiveState::active && phase_ != Phase::running && phase_ != Phase::exited;
   }
   void stop(MachineContext& context) override;
+  void job_gone(MachineContext& context) override;
   void reload(MachineContext& context) override;
   [[nodiscard]] bool can_reload(const unit::UnitSpec& spec) const override;
   void handle(MachineContext& context, const Event& event) override;
@@ -246,6 +247,7 @@ class ServiceMachine final : public Machine {
   bool signalled_ = false;        ///< the current stage sent its signal
   bool cleared_hard_ = false;
   bool counts_restarts_ = false;  ///< the next start is an automatic one
+  bool kept_for_start_ = false;   ///< the last clean-up left what the next start was to find
   bool restart_is_due_ = false;   ///< RestartMode=direct: start() goes on from auto-restart
   bool idle_type_ = false;        ///< Type=idle is active as soon as it begins
 };

@@ -108,6 +108,7 @@ enum class Deed : std::uint8_t {
   stop_by_notify,
   abort_start,   ///< stop while starting: no ExecStop=
   abort_reload,  ///< stop while reloading: its command goes first
+  end_abort,     ///< a stop does not wait for an abort after a missed watchdog
   begin_stop,
   cancel_restart,
   start_timeout,

@@ -51,6 +51,7 @@ void ServiceMachine::each_field(Archive& a, Self& self) {
   a.text("status_text", status.status_text);
   a.number("status_errno", status.status_errno);
   a.number("restarts", status.restarts);
+  a.flag("start_limit_hit", status.start_limit_hit);
   a.time("restart_at", status.restart_at);
   a.now("watchdog_last", status.watchdog_last);
   a.span("watchdog_interval", status.watchdog_interval);
@@ -77,6 +78,7 @@ void ServiceMachine::each_field(Archive& a, Self& self) {
   a.flag("cleared_hard", self.cleared_hard_);
   a.flag("counts_restarts", self.counts_restarts_);
   a.flag("restart_is_due", self.restart_is_due_);
+  a.flag("kept_for_start", self.kept_for_start_);
   a.flag("idle_type", self.idle_type_);
   a.number("connection", self.connection_);
 }
@@ -85,7 +87,7 @@ void ServiceMachine::save(Saver& to) const {
   // One that was never touched has nothing to say.
   if (phase_ == Phase::dead && status_.state == ServiceState::dead && !main_known_ &&
       status_.result == ServiceResult::success && status_.commands.empty() &&
-      status_.restarts == 0 && connection_ == 0) {
+      status_.restarts == 0 && connection_ == 0 && !kept_for_start_) {
     return;
   }
   each_field(to, *this);

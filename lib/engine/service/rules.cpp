@@ -73,8 +73,9 @@ Duration stop_timeout(const Settings& settings, const EngineConfig& config) {
 
 Duration abort_timeout(const Settings& settings, const EngineConfig& config) {
   if (settings.is_set(Directive::TimeoutAbortSec)) {
-    return or_infinity(settings.span(Directive::TimeoutAbortSec));
+    return settings.span(Directive::TimeoutAbortSec);  // 0 is no time at all
   }
+  if (config.default_timeout_abort) return *config.default_timeout_abort;
   return stop_timeout(settings, config);
 }
 

@@ -23,7 +23,7 @@ class MachineContext;
 /// TimeoutStartSec= and its fallbacks; oneshot services have none by default. 0 is infinity.
 [[nodiscard]] Duration start_timeout(const unit::Settings& settings, const EngineConfig& config);
 [[nodiscard]] Duration stop_timeout(const unit::Settings& settings, const EngineConfig& config);
-/// TimeoutAbortSec=; unset it is the stop timeout.
+/// TimeoutAbortSec= or its default; where neither is set it is the stop timeout.
 [[nodiscard]] Duration abort_timeout(const unit::Settings& settings, const EngineConfig& config);
 /// RuntimeMaxSec= and a random part of RuntimeRandomizedExtraSec=, of services and scopes; infinity
 /// where there is none. 0 is infinity.

@@ -117,9 +117,10 @@ void ServiceMachine::wait_for_ready(MachineContext& c, Phase phase) {
 /// The reload is over, whatever became of it; the service stays up if it can.
 void ServiceMachine::finish_reload(MachineContext& c, ServiceResult result) {
   status_.reload_result = result;
-  const ChangeFlags flags{.reload_failed = result != ServiceResult::success};
-  if (notice_ == Notice::reloading) notice_ = Notice::none;
   const bool lost = main_known_ && !main_.exists();
+  const bool crashed = lost && lost_result_ != ServiceResult::success;
+  const ChangeFlags flags{.reload_failed = crashed || result != ServiceResult::success};
+  if (notice_ == Notice::reloading) notice_ = Notice::none;
   if (!lost) return enter_running(c, flags);
   set_phase(c, Phase::running, flags);
   main_lost(c);

@@ -55,6 +55,8 @@ bool ServiceMachine::deal_with_leftovers(MachineContext& c, std::uint32_t leftov
   if (!c.settings().boolean(Directive::SendSIGKILL)) {
     say("SendSIGKILL=no forbids to end them for sure, so the service is not started beside them");
     note(ServiceResult::resources);
+    // By way of a start: what has failed before fails once more, and its job is told.
+    set_phase(c, Phase::clearing);
     set_phase(c, Phase::failed);
     return true;
   }

@@ -42,7 +42,9 @@ constexpr Rule kRules[] = {
     {Happening::stop, Deed::begin_stop, kUp},
     {Happening::stop, Deed::abort_reload, kReloading},
     {Happening::stop, Deed::cancel_restart, only(auto_restart)},
-    {Happening::stop, Deed::nothing, kStopping | kStages},
+    {Happening::stop, Deed::end_abort, only(stop_watchdog)},
+    {Happening::stop, Deed::nothing,
+     kStopping | only(stop_sigterm, stop_sigkill, final_watchdog, final_sigterm, final_sigkill)},
     {Happening::stop, Deed::impossible, only(dead, failed)},
 
     {Happening::reload, Deed::reload_begin, only(running, exited)},

@@ -191,7 +191,7 @@ void SocketMachine::triggered_changed(MachineContext& context, UnitId triggered)
   if (status_.state != SocketState::listening && status_.state != SocketState::running) return;
   const ServiceStatus* service_status = context.status_of(triggered).service;
   if (service_status != nullptr && state == ActiveState::failed &&
-      service_status->result == ServiceResult::start_limit_hit) {
+      service_status->start_limit_hit) {
     context.log(LogLevel::error, "socket-service-limit",
                 "The service may not be started any more (its start limit); closing the sockets");
     return stop_pre(context, "service-start-limit-hit");

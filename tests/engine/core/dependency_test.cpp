@@ -237,6 +237,18 @@ TEST_F(Dependencies, PropagatesStopToStopsTheOther) {
   EXPECT_EQ(state("b.service"), ActiveState::inactive);
 }
 
+TEST_F(Dependencies, PropagatesStopToLeavesRestartsAlone) {
+  add({Build("a.service").with(Dependency::PropagatesStopTo, "b.service"), Build("b.service"),
+       Build("c.service").with(Dependency::Requires, "a.service")});
+  start("b.service");
+  start("c.service");
+  started_.clear();
+  ask("a.service", JobType::restart);
+  std::sort(started_.begin(), started_.end());
+  EXPECT_EQ(started_, (std::vector<std::string>{"a.service", "c.service"}));
+  EXPECT_TRUE(is_active("b.service"));
+}
+
 TEST_F(Dependencies, PropagatesReloadToReloadsWhatRuns) {
   add({
       Build("a.service").reloadable().with(Dependency::PropagatesReloadTo, "b.service"),

@@ -195,6 +195,8 @@ class EngineTest : public ::testing::Test {
   bool conditions_hold_ = true;
   bool asserts_hold_ = true;
   bool answers_prepare_ = true;
+  std::uint32_t leftovers_ = 0;            ///< what preparing a start finds
+  std::map<UnitId, bool> kept_for_start_;  ///< what the last clean-up of a unit was for
 
  private:
   void end(ProcessId process, ExitStatus status) {
@@ -220,6 +222,7 @@ class EngineTest : public ::testing::Test {
     if (!answers_prepare_) return;
     StartPrepared answer{effect.unit, conditions_hold_, asserts_hold_};
     answer.failed_condition = "ConditionPathExists=/x";
+    answer.leftovers = leftovers_;
     handle(answer);
   }
   void on(const Spawn& effect) {
@@ -266,7 +269,11 @@ class EngineTest : public ::testing::Test {
   }
   void on(const Log& effect) { logs_.push_back(effect.record.message); }
   void on(const SystemAction& effect) { actions_.push_back(effect); }
-  void on(const UnitRemoved& effect) { removed_.push_back(effect.name); }
+  void on(const UnitRemoved& effect) {
+    removed_.push_back(effect.name);
+    for (const unit::UnitName& alias : effect.aliases) removed_.push_back(alias);
+  }
+  void on(const CleanUp& effect) { kept_for_start_[effect.unit] = effect.restarting; }
   template <typename T>
   void on(const T& effect) {
     static_cast<void>(effect);

@@ -104,6 +104,21 @@ TEST_F(Transactions, ACycleIsBrokenAtAWantedUnitAndShownWhole) {
       << logs();
 }
 
+TEST_F(Transactions, WhatARequisiteNeedsIsNotLeftOutToBreakACycle) {
+  // The start of c is only wanted, but it carries the check that c is up, and needs t.
+  add({Build("b.service")
+           .with(Dependency::Wants, "c.service")
+           .with(Dependency::Requisite, "c.service")
+           .with(Dependency::After, "c.service"),
+       Build("c.service")
+           .with(Dependency::Requires, "t.target")
+           .with(Dependency::After, "t.target")
+           .with(Dependency::Before, "t.target"),
+       Build("t.target")});
+  EXPECT_EQ(refusal("b.service", JobType::start), Errc::transaction_cyclic);
+  EXPECT_TRUE(started_.empty());
+}
+
 TEST_F(Transactions, ACycleOfEssentialUnitsIsRefusedAndShownWhole) {
   add({Build("a.service")
            .with(Dependency::Requires, "b.service")

@@ -54,6 +54,119 @@ TEST_F(Units, TheStartLimitRefusesOneStartTooMany) {
   EXPECT_EQ(result(start("a.service")), JobResult::done);
 }
 
+TEST_F(Units, StartsThatAConditionKeepsFromHappeningDoNotCount) {
+  add({Build("a.service").set(Directive::StartLimitBurst, std::uint64_t{1})});
+  conditions_hold_ = false;
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(result(start("a.service")), JobResult::done);
+  conditions_hold_ = true;
+  asserts_hold_ = false;
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(result(start("a.service")), JobResult::assert);
+  EXPECT_EQ(state("a.service"), ActiveState::inactive);
+  asserts_hold_ = true;
+  EXPECT_EQ(result(start("a.service")), JobResult::done);
+  exit_main("a.service", 0);
+  EXPECT_EQ(result(start("a.service")), JobResult::failed);
+}
+
+TEST_F(Units, TheStartLimitDoesNotHideWhyAServiceFailed) {
+  add({Build("a.service").set(Directive::StartLimitBurst, std::uint64_t{1})});
+  start("a.service");
+  exit_main("a.service", 1);
+  EXPECT_EQ(result(start("a.service")), JobResult::failed);
+  const ServiceStatus& status = *engine_.status(id("a.service")).service;
+  EXPECT_EQ(status.result, ServiceResult::exit_code);
+  EXPECT_TRUE(status.start_limit_hit);
+  Effects effects;
+  EXPECT_TRUE(engine_.reset_failed(id("a.service"), now_, effects));
+  EXPECT_FALSE(engine_.status(id("a.service")).service->start_limit_hit);
+}
+
+TEST_F(Units, ExecConditionCountsAsACondition) {
+  add({Build("a.service")
+           .set(Directive::ExecCondition,
+                unit::ExecList{unit::ExecCommand{.path = "/bin/no", .argv = {"/bin/no"}}})});
+  const JobId job = start("a.service");
+  exit_control("a.service", 1);
+  EXPECT_EQ(result(job), JobResult::done);
+  EXPECT_FALSE(engine_.status(id("a.service")).condition_result);
+}
+
+TEST_F(Units, WhatEndsForGoodKeepsNothingForAStart) {
+  add({Build("a.service").type(ServiceType::oneshot),
+       Build("b.service").type(ServiceType::notify)});
+  start("a.service");
+  exit_main("a.service", 0);
+  EXPECT_EQ(kept_for_start_.at(id("a.service")), false);
+  EXPECT_EQ(result([&] {
+              const JobId job = start("b.service");
+              exit_main("b.service", 1);
+              return job;
+            }()),
+            JobResult::failed);
+  EXPECT_EQ(kept_for_start_.at(id("b.service")), false);
+}
+
+TEST_F(Units, WhatIsKeptForAStartGoesWhenTheStartDoesNotCome) {
+  add({Build("a.service")});
+  start("a.service");
+  answers_prepare_ = false;
+  const JobId job = ask("a.service", JobType::restart);
+  EXPECT_EQ(kept_for_start_.at(id("a.service")), true);
+  EXPECT_EQ(result(stop("a.service")), JobResult::done);
+  EXPECT_EQ(result(job), JobResult::canceled);
+  EXPECT_EQ(kept_for_start_.at(id("a.service")), false);
+}
+
+TEST_F(Units, ARefusalBecauseOfLeftoversEndsTheJobEachTime) {
+  add({Build("a.service").set(Directive::SendSIGKILL, false)});
+  leftovers_ = 1;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(result(start("a.service")), JobResult::failed);
+  EXPECT_EQ(result(ask("a.service", JobType::restart)), JobResult::failed);
+}
+
+TEST_F(Units, OneThatNobodyNeedsIsRemovedWithAllItsNames) {
+  add({Build("a.service").alias("other.service"), Build("b.service"),
+       Build("b.target").with(Dependency::Wants, "b.service")});
+  const auto collect_one = [&](std::string_view name) {
+    Effects effects;
+    engine_.collect_one(id(name), now_, effects);
+    for (const Effect& effect : effects) {
+      if (const auto* gone = std::get_if<UnitRemoved>(&effect)) {
+        removed_.push_back(gone->name);
+        for (const unit::UnitName& alias : gone->aliases) removed_.push_back(alias);
+      }
+    }
+  };
+  start("b.target");
+  exit_main("b.service", 0);
+  EXPECT_TRUE(engine_.is_needed(id("b.service"))) << "an active unit wants it";
+  collect_one("b.service");
+  EXPECT_TRUE(removed_.empty());
+  EXPECT_FALSE(engine_.is_needed(id("a.service")));
+  collect_one("other.service");
+  EXPECT_EQ(removed_, (std::vector{named("a.service"), named("other.service")}));
+  EXPECT_FALSE(engine_.find(named("other.service")));
+}
+
+TEST_F(Units, AReloadDuringTheStartOfAOneshotEndsAsTheStartDoes) {
+  add({Build("a.service").type(ServiceType::oneshot).reloadable()});
+  for (const int code : {0, 1}) {
+    const JobId job = start("a.service");
+    EXPECT_EQ(ask("a.service", JobType::reload), job);
+    exit_main("a.service", code);
+    EXPECT_EQ(result(job), code == 0 ? JobResult::done : JobResult::failed);
+  }
+}
+
+TEST_F(Units, AReloadThatTheServiceDoesNotSurviveHasFailed) {
+  add({Build("a.service").reloadable()});
+  start("a.service");
+  const JobId job = ask("a.service", JobType::reload);
+  exit_main("a.service", 1);
+  exit_control("a.service", 0);
+  EXPECT_EQ(result(job), JobResult::failed);
+}
+
 TEST_F(Units, ResetFailedForgetsTheStartLimit) {
   add({Build("a.service").set(Directive::StartLimitBurst, std::uint64_t{1})});
   start("a.service");

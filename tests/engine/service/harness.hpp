@@ -73,6 +73,7 @@ class FakeContext : public MachineContext {
   }
   void touch() override {}
   std::optional<JobType> job_type() const override { return job; }
+  bool job_waits() const override { return waits; }
   std::optional<JobType> job_type(UnitId other) const override {
     const auto found = neighbours.find(other);
     return found == neighbours.end() ? std::nullopt : found->second.job;
@@ -174,6 +175,7 @@ class FakeContext : public MachineContext {
   std::map<unit::Dependency, std::vector<UnitId>> edges;
   std::map<UnitId, Neighbour> neighbours;
   std::optional<JobType> job;
+  bool waits = false;  ///< the job
   std::uint32_t tries_left = UINT32_MAX;
   std::uint64_t random_value = 0;
   std::uint64_t last_spawn = 0;

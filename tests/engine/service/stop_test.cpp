@@ -2,6 +2,7 @@
 #include <csignal>
 
 #include "engine/service/harness.hpp"
+#include "engine/service/rules.hpp"
 
 namespace pidward::engine::testing {
 namespace {
@@ -235,6 +236,33 @@ TEST(ServiceStop, AnAbortHasATimeoutOfItsOwn) {
             service.context.now_.mono + Duration(minutes(9)));
   service.fire(TimerKind::operation);
   EXPECT_EQ(service.state(), ServiceState::stop_sigkill);
+  EXPECT_EQ(service.result(), ServiceResult::watchdog);
+}
+
+TEST(ServiceStop, AnAbortTakesAsLongAsAStopWhereNothingElseIsSaid) {
+  unit::Settings settings;
+  EngineConfig config;
+  config.default_timeout_stop = seconds(20);
+  EXPECT_EQ(abort_timeout(settings, config), Duration(seconds(20)));
+  settings.set(Directive::TimeoutStopSec, Duration(seconds(30)));
+  EXPECT_EQ(abort_timeout(settings, config), Duration(seconds(30)));
+  config.default_timeout_abort = seconds(40);
+  EXPECT_EQ(abort_timeout(settings, config), Duration(seconds(40)));
+  settings.set(Directive::TimeoutAbortSec, Duration(seconds(50)));
+  EXPECT_EQ(abort_timeout(settings, config), Duration(seconds(50)));
+  settings.set(Directive::TimeoutAbortSec, Duration(0));
+  EXPECT_EQ(abort_timeout(settings, config), Duration(0)) << "no time at all, not all of it";
+}
+
+TEST(ServiceStop, DoesNotWaitForAnAbortToEnd) {
+  Service service;
+  service.set(Directive::WatchdogSec, Duration(seconds(5)));
+  service.bring_up();
+  service.fire(TimerKind::watchdog);
+  ASSERT_EQ(service.state(), ServiceState::stop_watchdog);
+  service.stop();
+  EXPECT_EQ(service.state(), ServiceState::stop_sigterm);
+  EXPECT_EQ(service.last_kill().signal, SIGTERM);
   EXPECT_EQ(service.result(), ServiceResult::watchdog);
 }
 
