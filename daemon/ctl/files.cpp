@@ -55,10 +55,27 @@ int revert(Session& session, const std::vector<std::string>& names) {
   return reload(session);
 }
 
-/// Paths stay paths; names are made whole.
+std::string base_name(const std::string& path) {
+  std::string name = path.substr(path.rfind('/') + 1);
+  constexpr std::string_view kYaml = ".yaml";
+  if (name.size() > kYaml.size() && name.ends_with(kYaml)) name.resize(name.size() - kYaml.size());
+  return name;
+}
+
+/// Paths stay paths, but for verbs that go by the name; names are made whole.
 std::vector<std::string> file_names(Session& session, int& status) {
+  const std::string& verb = session.options().verb;
+  const bool by_name = verb == "disable" || verb == "preset";
   std::vector<std::string> out;
   for (const std::string& typed : session.options().names) {
+    if (by_name && typed.find('/') != std::string::npos) {
+      out.push_back(base_name(typed));
+      if (!session.options().quiet) {
+        fmt::print(stderr, "Warning: {} goes by the name of a unit, {}, and not by its path.\n",
+                   verb, out.back());
+      }
+      continue;
+    }
     if (typed.find('/') != std::string::npos) {
       char* absolute = ::realpath(typed.c_str(), nullptr);
       out.emplace_back(absolute == nullptr ? typed.c_str() : absolute);
@@ -73,16 +90,6 @@ std::vector<std::string> file_names(Session& session, int& status) {
     out.push_back(name->str());
   }
   return out;
-}
-
-std::string base_name(const std::string& path) {
-  std::string name = path.substr(path.rfind('/') + 1);
-  constexpr std::string_view kYaml = ".yaml";
-  if (name.size() > kYaml.size() &&
-      name.compare(name.size() - kYaml.size(), kYaml.size(), kYaml) == 0) {
-    name.resize(name.size() - kYaml.size());
-  }
-  return name;
 }
 
 int apply_now(Session& session, const std::vector<std::string>& names) {

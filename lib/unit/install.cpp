@@ -20,10 +20,19 @@ std::string_view to_word(PresetAction action) {
   return "";
 }
 
-Result<std::vector<UnitName>> parse_all(const std::vector<std::string>& texts) {
+/// Whether the operation is about what a name stands for, so that a path says no more than its last
+/// part.
+bool takes_paths_for_names(InstallOperation operation) {
+  return operation == InstallOperation::disable || operation == InstallOperation::reenable ||
+         operation == InstallOperation::preset;
+}
+
+Result<std::vector<UnitName>> parse_all(const InstallRequest& request) {
   std::vector<UnitName> out;
-  for (const std::string& text : texts) {
-    PIDWARD_TRY(UnitName name, UnitName::parse(text));
+  for (const std::string& text : request.names) {
+    const bool is_path = text.starts_with('/') && takes_paths_for_names(request.operation);
+    bool yaml = false;
+    PIDWARD_TRY(UnitName name, UnitName::parse(is_path ? strip_yaml(base_name(text), yaml) : text));
     out.push_back(std::move(name));
   }
   return out;
@@ -38,7 +47,7 @@ Status run(InstallPlanner& planner, const InstallRequest& request) {
     }
     return {};
   }
-  PIDWARD_TRY(const std::vector<UnitName> names, parse_all(request.names));
+  PIDWARD_TRY(const std::vector<UnitName> names, parse_all(request));
   switch (request.operation) {
     case InstallOperation::enable:
     case InstallOperation::link:
@@ -47,7 +56,12 @@ Status run(InstallPlanner& planner, const InstallRequest& request) {
       return planner.disable(names);
     case InstallOperation::reenable:
       PIDWARD_CHECK(planner.disable(names));
-      for (const UnitName& name : names) PIDWARD_CHECK(planner.enable(name.str()));
+      for (std::size_t i = 0; i < names.size(); ++i) {
+        if (!request.names[i].starts_with('/')) {
+          PIDWARD_CHECK(planner.check_is_still_there(names[i]));
+        }
+        PIDWARD_CHECK(planner.enable(request.names[i]));
+      }
       return {};
     case InstallOperation::preset:
       return planner.preset(names.empty() ? planner.all_names() : names);

@@ -34,8 +34,8 @@ enum class PresetMode : std::uint8_t { full, enable_only, disable_only };
 
 struct InstallRequest {
   InstallOperation operation;
-  /// Unit names, or absolute paths for enable and link. None for preset: all unit files
-  /// (preset-all).
+  /// Unit names, or absolute paths for enable, reenable and link; disable and preset take the name
+  /// of the unit from a path. None for preset: all unit files (preset-all).
   std::vector<std::string> names;
   bool runtime = false;
   bool force = false;

@@ -64,7 +64,8 @@ UnitName InstallInfo::link_name() const {
 
 bool InstallInfo::has_rules() const {
   return !words(Directive::WantedBy).empty() || !words(Directive::RequiredBy).empty() ||
-         !words(Directive::UpheldBy).empty() || !words(Directive::Alias).empty();
+         !words(Directive::UpheldBy).empty() ||
+         (may_have_aliases(name.type()) && !words(Directive::Alias).empty());
 }
 
 InstallView::InstallView(const LoaderContext& context)

@@ -144,9 +144,16 @@ Status InstallPlanner::enable_unit(const InstallInfo& info, std::vector<UnitName
       !info.settings.string(Directive::DefaultInstance).empty()) {
     plan_.carries_install_info = true;
   }
-  PIDWARD_CHECK(enable_aliases(info));
+  Enabled done;
+  PIDWARD_CHECK(enable_aliases(info, done));
   for (const auto& [directive, suffix] : kFolders) {
-    PIDWARD_CHECK(enable_folder_links(info, directive, suffix));
+    PIDWARD_CHECK(enable_folder_links(info, directive, suffix, done));
+  }
+  if (done.refused) {
+    // A preset does what can be done and is content with nothing, as of all unit files.
+    if (!done.any && request_.operation != InstallOperation::preset)
+      return *std::move(done.refused);
+    if (done.any) note(Diagnostic::Severity::warning, info.path, done.refused->to_string());
   }
   for (const std::string& text : info.words(Directive::Also)) {
     auto name = UnitName::parse(text);
@@ -161,7 +168,7 @@ Status InstallPlanner::enable_unit(const InstallInfo& info, std::vector<UnitName
 }
 
 Status InstallPlanner::enable_folder_links(const InstallInfo& info, Directive directive,
-                                           std::string_view suffix) {
+                                           std::string_view suffix, Enabled& done) {
   const UnitName name = info.link_name();
   for (const std::string& text : info.words(directive)) {
     const auto target = UnitName::parse(text);
@@ -170,15 +177,17 @@ Status InstallPlanner::enable_folder_links(const InstallInfo& info, Directive di
           .within(fmt::format("{}: {}={}", info.path, row(directive).name, text));
     }
     if (name.is_template() && !target->is_template() && !target->is_instance()) {
-      return invalid(
+      done.refused = invalid(
           fmt::format(
               "{} is a template without DefaultInstance=, and {} has no instance to give it.",
               name.str(), text),
           fmt::format("Name the instance to enable, as in {}@NAME.{}", name.prefix(),
                       to_string(name.type())));
+      continue;
     }
     PIDWARD_CHECK(plan_link(fmt::format("{}/{}{}/{}", target_dir_, text, suffix, name.str()),
                             info.path, true));
+    done.any = true;
     if (view_.index().resolve(*target).kind == Resolution::Kind::not_found) {
       note(Diagnostic::Severity::warning, info.path,
            fmt::format("{} is added to {}, which does not exist", name.str(), text));
@@ -187,8 +196,15 @@ Status InstallPlanner::enable_folder_links(const InstallInfo& info, Directive di
   return {};
 }
 
-Status InstallPlanner::enable_aliases(const InstallInfo& info) {
+Status InstallPlanner::enable_aliases(const InstallInfo& info, Enabled& done) {
   const UnitName name = info.link_name();
+  if (!may_have_aliases(name.type())) {
+    if (!info.words(Directive::Alias).empty()) {
+      note(Diagnostic::Severity::warning, info.path,
+           fmt::format("Alias= is left out: {} units cannot have aliases", to_string(name.type())));
+    }
+    return {};
+  }
   for (const std::string& text : info.words(Directive::Alias)) {
     auto alias = UnitName::parse(text);
     if (!alias)
@@ -205,6 +221,7 @@ Status InstallPlanner::enable_aliases(const InstallInfo& info) {
     }
     PIDWARD_CHECK(
         plan_link(fmt::format("{}/{}", target_dir_, alias->str()), info.path, request_.force));
+    done.any = true;
   }
   return {};
 }
@@ -261,10 +278,9 @@ std::vector<UnitName> InstallPlanner::all_names() const {
 Status InstallPlanner::preset_one(const UnitName& name, Presets& presets,
                                   std::vector<UnitName>& off) {
   const Resolution found = view_.index().resolve(name);
-  // Aliases and masked units are passed over in silence, as documented.
-  if (found.kind == Resolution::Kind::mask ||
-      (found.kind == Resolution::Kind::file && found.name != name))
-    return {};
+  // Aliases are passed over in silence, and masked units where none was named.
+  if (found.kind == Resolution::Kind::file && found.name != name) return {};
+  if (found.kind == Resolution::Kind::mask && request_.names.empty()) return {};
   PIDWARD_TRY(auto info, view_.info(name));
   if (!info.has_rules() && !info.has_also()) return {};
   const PresetVerdict verdict = presets.query(name);
@@ -285,8 +301,6 @@ Status InstallPlanner::preset_one(const UnitName& name, Presets& presets,
       PIDWARD_TRY(auto instance_info, view_.info(instantiated));
       on.push_back(std::move(instance_info));
     }
-  } else if (name.is_template() && info.link_name().is_template()) {
-    return {};  // nothing that could be enabled without an instance
   } else {
     on.push_back(std::move(info));
   }

@@ -18,6 +18,9 @@ class InstallPlanner {
 
   Status enable(const std::string& name_or_path);
   Status disable(const std::vector<UnitName>& names);
+  /// Whether the name still leads to a file once the planned links are gone: that of a linked unit
+  /// does not.
+  [[nodiscard]] Status check_is_still_there(const UnitName& name) const;
   Status preset(const std::vector<UnitName>& names);
   Status mask(const UnitName& name);
   Status unmask(const UnitName& name);
@@ -32,8 +35,14 @@ class InstallPlanner {
  private:
   Status enable_unit(const InstallInfo& info, std::vector<UnitName>& also);
   Status enable_all(std::vector<InstallInfo> todo);
-  Status enable_folder_links(const InstallInfo& info, Directive directive, std::string_view suffix);
-  Status enable_aliases(const InstallInfo& info);
+  /// What became of the names in one [Install] section.
+  struct Enabled {
+    bool any = false;              ///< one of them has its link
+    std::optional<Error> refused;  ///< a template cannot go where only an instance can
+  };
+  Status enable_folder_links(const InstallInfo& info, Directive directive, std::string_view suffix,
+                             Enabled& done);
+  Status enable_aliases(const InstallInfo& info, Enabled& done);
   Result<std::optional<InstallInfo>> info_of_path(const std::string& path);
   Result<std::set<std::string>> names_to_disable(const std::vector<UnitName>& names);
   void hide_foreign(const std::set<std::string>& names);

@@ -24,7 +24,9 @@ Result<std::set<std::string>> InstallPlanner::names_to_disable(const std::vector
     if (!out.insert(name.str()).second) continue;
     auto info = view_.info(name);
     if (!info) {
-      const bool asked_for = std::find(names.begin(), names.end(), name) != names.end();
+      // What enables again says itself what it cannot find.
+      const bool asked_for = request_.operation != InstallOperation::reenable &&
+                             std::find(names.begin(), names.end(), name) != names.end();
       // A unit whose file is gone may have left links, and those can be removed.
       if (asked_for && info.error().code() == Errc::no_such_unit &&
           view_.links_about(name.str()).empty()) {
@@ -66,6 +68,21 @@ Status InstallPlanner::disable(const std::vector<UnitName>& names) {
   }
   if (!request_.runtime) hide_foreign(gone);
   return {};
+}
+
+Status InstallPlanner::check_is_still_there(const UnitName& name) const {
+  const Resolution found = view_.index().resolve(name);
+  if (found.kind != Resolution::Kind::file ||
+      planned(found.candidate->path).kind != FileKind::missing ||
+      view_.index().on_path(std::string(directory_name(found.candidate->file)))) {
+    return {};
+  }
+  const std::string file = view_.without_root(found.candidate->file);
+  return std::move(Error(Errc::no_such_unit,
+                         fmt::format("Unit {} is linked from {}: without the link, which reenable "
+                                     "removes, nobody finds it by its name.",
+                                     name.str(), file)))
+      .advise(fmt::format("Give the path: pidwardctl reenable {}", file));
 }
 
 void InstallPlanner::hide_foreign(const std::set<std::string>& names) {

@@ -129,6 +129,8 @@ std::string_view base_name(std::string_view path);
 std::string_view directory_name(std::string_view path);
 /// "foo.service" of "foo.service.yaml"; `yaml` says whether there was something to take away.
 std::string_view strip_yaml(std::string_view name, bool& yaml);
+/// Whether units of this type can have other names.
+bool may_have_aliases(UnitType type);
 /// Whether a unit called `alias` may be another name of `target` (systemd.unit(5), "aliases"); the
 /// empty string, or why not.
 std::string alias_problem(const UnitName& alias, const UnitName& target);

@@ -54,17 +54,13 @@ std::string_view strip_yaml(std::string_view name, bool& yaml) {
   return yaml ? name.substr(0, name.size() - kSuffix.size()) : name;
 }
 
-std::string alias_problem(const UnitName& alias, const UnitName& target) {
-  if (alias.type() != target.type()) {
-    return fmt::format("a {} cannot be another name of a {}", to_string(alias.type()),
-                       to_string(target.type()));
-  }
-  switch (alias.type()) {
+bool may_have_aliases(UnitType type) {
+  switch (type) {
     case UnitType::mount:
     case UnitType::automount:
     case UnitType::swap:
     case UnitType::slice:
-      return fmt::format("{} units cannot have aliases", to_string(alias.type()));
+      return false;
     case UnitType::service:
     case UnitType::socket:
     case UnitType::target:
@@ -73,6 +69,17 @@ std::string alias_problem(const UnitName& alias, const UnitName& target) {
     case UnitType::scope:
     case UnitType::device:
       break;
+  }
+  return true;
+}
+
+std::string alias_problem(const UnitName& alias, const UnitName& target) {
+  if (alias.type() != target.type()) {
+    return fmt::format("a {} cannot be another name of a {}", to_string(alias.type()),
+                       to_string(target.type()));
+  }
+  if (!may_have_aliases(alias.type())) {
+    return fmt::format("{} units cannot have aliases", to_string(alias.type()));
   }
   if (alias.is_template()) {
     return target.is_template() ? "" : "a template can only be another name of a template";

@@ -69,6 +69,25 @@ TEST_F(UnitFiles, LinkTakesAFileFromElsewhereAndDisableLetsItGo) {
   EXPECT_NE(missing.err.find("none.service"), std::string::npos) << missing.err;
 }
 
+TEST_F(UnitFiles, ALinkedUnitIsReenabledByItsPathOnly) {
+  const std::string file = directory.write("elsewhere/far.service", kSleeper);
+  EXPECT_EQ(ctl({"enable", file}).code, 0);
+  const CtlResult refused = ctl({"reenable", "far"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("pidwardctl reenable " + file), std::string::npos) << refused.err;
+  EXPECT_EQ(state("far"), "enabled\n");
+  const CtlResult again = ctl({"reenable", file});
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_TRUE(fs::is_symlink(directory.path("units/far.service")));
+  EXPECT_TRUE(fs::is_symlink(directory.path("units/multi-user.target.wants/far.service")));
+  const CtlResult disabled = ctl({"disable", file});
+  EXPECT_EQ(disabled.code, 0);
+  EXPECT_NE(disabled.err.find("goes by the name of a unit, far.service"), std::string::npos);
+  EXPECT_FALSE(fs::is_symlink(directory.path("units/far.service")));
+  EXPECT_EQ(ctl({"preset", directory.path("units/web.service")}).code, 0);
+  EXPECT_EQ(state("web"), "enabled\n");
+}
+
 TEST_F(UnitFiles, ATemplateIsShownWithWhatIsDroppedIntoIt) {
   unit("each@.service", "[Service]\nExecStart=/bin/sleep %i\n");
   unit("each@.service.d/more.conf", "[Service]\nNice=1\n");

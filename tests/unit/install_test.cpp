@@ -106,6 +106,37 @@ TEST(Enable, OfATemplateWithoutInstanceIsAnErrorThatSaysHow) {
   EXPECT_THAT(plan.error().to_string(), HasSubstr("t@NAME.service"));
 }
 
+TEST(Enable, OfATemplateWithoutInstanceMakesTheLinksThatNeedNone) {
+  Tree tree;
+  tree.files.add_file(kUsr + "t@.service", installable("WantedBy=m.target\nAlias=u@.service\n"));
+  const auto plan = tree.plan({.operation = Op::enable, .names = {"t@.service"}});
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  ASSERT_EQ(plan->diagnostics.size(), 1U);
+  EXPECT_THAT(plan->diagnostics[0].to_string(), HasSubstr("t@NAME.service"));
+  for (const Op operation : {Op::preset, Op::reenable}) {
+    EXPECT_THAT(tree.plan({.operation = operation, .names = {"t@.service"}})->changes,
+                ElementsAre(InstallChange{"symlink", kEtc + "u@.service", kUsr + "t@.service"}));
+  }
+}
+
+TEST(Enable, LeavesAliasesOutWhereTheTypeHasNone) {
+  Tree tree;
+  tree.files.add_file(kUsr + "mnt-x.mount",
+                      "[Mount]\nWhat=tmpfs\nWhere=/mnt/x\n[Install]\nAlias=mnt-y.mount\n"
+                      "WantedBy=m.target\n");
+  tree.files.add_file(kUsr + "m.target", "[Unit]\n");
+  const InstallChange link{"symlink", kEtc + "m.target.wants/mnt-x.mount", kUsr + "mnt-x.mount"};
+  for (const Op operation : {Op::enable, Op::reenable, Op::preset}) {
+    const auto plan = tree.plan({.operation = operation, .names = {"mnt-x.mount"}});
+    ASSERT_TRUE(plan) << plan.error().to_string();
+    EXPECT_THAT(plan->changes, ElementsAre(link));
+    ASSERT_EQ(plan->diagnostics.size(), 1U);
+    EXPECT_THAT(plan->diagnostics[0].to_string(), HasSubstr("mount units cannot have aliases"));
+  }
+  tree.files.add_file(kUsr + "b.slice", "[Install]\nAlias=c.slice\n");
+  EXPECT_EQ(tree.state("b.slice"), "static");
+}
+
 TEST(Enable, RefusesMissingAndMaskedUnitsAndWhatIsInTheWay) {
   Tree tree;
   tree.files.add_file(kUsr + "a.service", installable("Alias=b.service\n"));
@@ -226,6 +257,60 @@ TEST(Reenable, PutsTheLinksBackToWhatTheFileSays) {
   EXPECT_THAT(tree.install({.operation = Op::reenable, .names = {"a.service"}}),
               ElementsAre("-" + kEtc + "old.target.wants/a.service",
                           "+" + kEtc + "new.target.wants/a.service -> " + kUsr + "a.service"));
+}
+
+TEST(Reenable, OfALinkedUnitNeedsItsPath) {
+  Tree tree;
+  tree.files.add_file("/opt/ex.service", installable("WantedBy=m.target\n"));
+  const auto links = ElementsAre("+" + kEtc + "ex.service -> /opt/ex.service",
+                                 "+" + kEtc + "m.target.wants/ex.service -> /opt/ex.service");
+  EXPECT_THAT(tree.install({.operation = Op::reenable, .names = {"/opt/ex.service"}}), links);
+  EXPECT_THAT(tree.install({.operation = Op::reenable, .names = {"ex.service"}}),
+              ElementsAre(HasSubstr("linked from /opt/ex.service")));
+  EXPECT_EQ(tree.state("ex.service"), "enabled");
+  EXPECT_THAT(
+      tree.install({.operation = Op::reenable, .names = {"/opt/ex.service"}}),
+      UnorderedElementsAre("-" + kEtc + "ex.service", "-" + kEtc + "m.target.wants/ex.service",
+                           "+" + kEtc + "ex.service -> /opt/ex.service",
+                           "+" + kEtc + "m.target.wants/ex.service -> /opt/ex.service"));
+  EXPECT_THAT(tree.install({.operation = Op::reenable, .names = {"gone.service"}}),
+              ElementsAre("error: Unit file gone.service does not exist."));
+}
+
+TEST(Disable, AndPresetTakeTheNameOfThePath) {
+  Tree tree;
+  tree.files.add_file(kUsr + "a.service", installable("WantedBy=m.target\n"));
+  EXPECT_THAT(tree.install({.operation = Op::preset, .names = {kUsr + "a.service"}}),
+              ElementsAre("+" + kEtc + "m.target.wants/a.service -> " + kUsr + "a.service"));
+  EXPECT_THAT(tree.install({.operation = Op::disable, .names = {kUsr + "a.service"}}),
+              ElementsAre("-" + kEtc + "m.target.wants/a.service"));
+  tree.files.add_file("/opt/ex.service.yaml", "Service: {ExecStart: /bin/true}\n");
+  tree.install({.operation = Op::link, .names = {"/opt/ex.service.yaml"}});
+  EXPECT_THAT(tree.install({.operation = Op::disable, .names = {"/opt/ex.service.yaml"}}),
+              ElementsAre("-" + kEtc + "ex.service.yaml"));
+}
+
+TEST(Preset, OfATemplateWithoutInstanceMakesTheLinksThatNeedNone) {
+  Tree tree;
+  tree.files.add_file(kUsr + "t@.service", installable("WantedBy=w@.target\n"));
+  EXPECT_THAT(tree.install({.operation = Op::preset, .names = {"t@.service"}}),
+              ElementsAre("+" + kEtc + "w@.target.wants/t@.service -> " + kUsr + "t@.service"));
+  tree.files.add_file(kUsr + "p@.service", installable("WantedBy=m.target\n"));
+  EXPECT_THAT(tree.install({.operation = Op::preset, .names = {"p@.service"}}), IsEmpty());
+}
+
+TEST(Preset, RefusesAMaskedUnitThatIsNamed) {
+  Tree tree;
+  tree.files.add_file(kUsr + "a.service", installable("WantedBy=m.target\n"));
+  tree.files.add_link(kEtc + "link.service", "/dev/null");
+  tree.files.add_link(kRun + "late.service", "/dev/null");
+  tree.files.add_file(kEtc + "empty.service", "");
+  for (const std::string name : {"link.service", "late.service", "empty.service"}) {
+    EXPECT_THAT(tree.install({.operation = Op::preset, .names = {"a.service", name}}),
+                ElementsAre("error: Unit file " + name + " is masked."));
+  }
+  EXPECT_THAT(tree.install({.operation = Op::preset}),
+              ElementsAre("+" + kEtc + "m.target.wants/a.service -> " + kUsr + "a.service"));
 }
 
 TEST(Mask, IsALinkToNullAndUnmaskTakesItAway) {
