@@ -1,7 +1,9 @@
 // run: a command as a transient service.
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 
 #include <fmt/core.h>
@@ -14,7 +16,9 @@
 #include "ctl/job_waiter.hpp"
 #include "ctl/outcome.hpp"
 #include "ctl/verbs.hpp"
+#include "exec/surroundings.hpp"
 #include "unit/name.hpp"
+#include "unit/unit_path.hpp"
 
 namespace pidward::ctl {
 namespace {
@@ -46,6 +50,44 @@ Result<std::string> program_path(const std::string& typed) {
   std::array<char, 4096> here{};
   if (::getcwd(here.data(), here.size()) == nullptr) return Error::from_errno(errno, "getcwd");
   return std::string(here.data()) + "/" + typed;
+}
+
+bool is_missing(const std::string& path) {
+  return ::access(path.c_str(), F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+/// Directories the daemon looks for programs in. That of a user has the $PATH it was started with,
+/// which is ours as a rule; which of the two a socket leads to is not known.
+std::vector<std::string> program_directories(const bus::ClientOptions& place) {
+  std::vector<std::string> directories = unit::split_unit_path(exec::kDefaultPath);
+  const char* path = std::getenv("PATH");
+  const bool may_be_users = place.user || !place.socket.empty() || !place.runtime_dir.empty() ||
+                            std::getenv("PIDWARD_RUNTIME_DIR") != nullptr;
+  if (!may_be_users || path == nullptr) return directories;
+  for (std::string& each : unit::split_unit_path(path)) directories.push_back(std::move(each));
+  return directories;
+}
+
+/// Says at once what a unit would come to fail for. Where settings change what the program's path
+/// means, only the unit can tell.
+Status check_program(const Options& options, const std::string& program) {
+  for (const std::string& setting : options.properties) {
+    for (const std::string_view elsewhere : {"RootDirectory=", "RootImage=", "ExecSearchPath="}) {
+      if (setting.starts_with(elsewhere)) return {};
+    }
+  }
+  if (program.find('/') != std::string::npos) {
+    if (!is_missing(program)) return {};
+    return Error(Errc::not_found, fmt::format("there is no program {}", program));
+  }
+  const std::vector<std::string> directories = program_directories(options.place);
+  const bool is_nowhere = std::all_of(
+      directories.begin(), directories.end(),
+      [&](const std::string& directory) { return is_missing(directory + "/" + program); });
+  if (!is_nowhere) return {};
+  return std::move(Error(Errc::not_found,
+                         fmt::format("there is no program {} in {}", program, exec::kDefaultPath)))
+      .advise("Give its path, or where it is with -p ExecSearchPath=");
 }
 
 std::string join(const std::vector<std::string>& words) {
@@ -124,9 +166,10 @@ int wait_for_end(Session& session, const std::string& unit) {
       if (code != 0) fmt::print(stderr, "Main process: {}\n", exit_text(code, status));
     }
     const bool ended_well = all->text("Result") == "success";
-    const int exit = code != 0 && status != 0 ? exit_code_of_process(code, status)
-                     : ended_well             ? kSuccess
-                                              : kFailure;
+    // What is a success is the unit's to say: SuccessExitStatus=.
+    const int exit = ended_well                 ? kSuccess
+                     : code != 0 && status != 0 ? exit_code_of_process(code, status)
+                                                : kFailure;
     nlohmann::json told;
     add_process_end(told, code, status);
     told["unit"] = unit;
@@ -151,6 +194,9 @@ int run_run(Session& session) {
   auto program = program_path(options.names[0]);
   if (!program) return session.fail(program.error());
   command.program = *std::move(program);
+  if (const Status found = check_program(options, command.program); !found) {
+    return session.fail(found.error());
+  }
   auto settings = parse_assignments(options.properties);
   if (!settings) return session.fail(settings.error());
   command.settings = *std::move(settings);

@@ -60,9 +60,27 @@ TEST_F(ProcessVerbs, RunsACommandAndPassesItsExitCodeOn) {
   const CtlResult killed = ctl({"run", "--wait", "--collect", "--", "/bin/sh", "-c", "kill -9 $$"});
   EXPECT_EQ(killed.code, 128 + SIGKILL) << killed.err;
   EXPECT_NE(ctl({"run"}).code, 0);
-  const CtlResult missing = ctl({"run", "--collect", "-p", "Type=exec", "/no/such/program"});
-  EXPECT_EQ(missing.code, 1);
-  EXPECT_NE(missing.err.find("203"), std::string::npos) << missing.err;
+  const std::string file = directory.write("no-program", "");
+  const CtlResult refused = ctl({"run", "--collect", "-p", "Type=exec", file});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("203"), std::string::npos) << refused.err;
+  // What the unit takes for a success is one, by code or by signal.
+  EXPECT_EQ(ctl({"run", "--wait", "-p", "SuccessExitStatus=7 SIGKILL", "sh", "-c", "exit 7"}).code,
+            0);
+  EXPECT_EQ(ctl({"run", "--wait", "--", "sh", "-c", "kill $$"}).code, 0);
+}
+
+TEST_F(ProcessVerbs, MakesNoUnitOfAProgramThatIsNotThere) {
+  for (const char* program : {"no-such-program", "/no/such/program", "./no-such-program"}) {
+    const CtlResult missing = ctl({"run", "--unit", "mine", program});
+    EXPECT_EQ(missing.code, 1) << program;
+    EXPECT_NE(missing.err.find("there is no program"), std::string::npos) << missing.err;
+    EXPECT_EQ(ctl({"status", "mine"}).code, 4) << program;
+  }
+  // Where the unit looks elsewhere, only it can tell.
+  const CtlResult elsewhere =
+      ctl({"run", "--collect", "-p", "ExecSearchPath=/bin", "-p", "Type=exec", "no-such-program"});
+  EXPECT_NE(elsewhere.err.find("203"), std::string::npos) << elsewhere.err;
 }
 
 TEST_F(ProcessVerbs, RunsUnderAGivenNameWithSettings) {
@@ -227,6 +245,7 @@ TEST_F(ProcessVerbs, TellsProgramsWhatWentWrong) {
       {{"ps", "--json", "absent"}, "no-such-unit"},
       {{"ps", "--json", too_long}, "invalid-argument"},
       {{"run", "--json"}, "invalid-argument"},
+      {{"run", "--json", "/no/such/program"}, "not-found"},
       {{"run", "--json", "-p", "nonsense", "--", "/bin/true"}, "invalid-argument"},
       {{"run", "--json", "-p", "Restrat=always", "--", "/bin/true"}, "invalid-argument"},
       {{"set-property", "--json", "web"}, "invalid-argument"},
