@@ -60,6 +60,12 @@ int run_daemon_reexec(Session& session) {
 }
 
 int run_is_system_running(Session& session) {
+  // Who asks this is to have a word also where there is nobody to ask.
+  if (const auto reached = bus::Client::connect(session.options().place); !reached) {
+    if (session.options().quiet) return kFailure;
+    fmt::print("offline\n");
+    return report(reached.error());
+  }
   const auto state =
       session.client().property(bus::kManagerPath, bus::kManagerInterface, "SystemState");
   const std::string word = state ? state->text : "unknown";

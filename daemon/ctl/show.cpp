@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -151,17 +152,24 @@ void show_one(const Session& session, const bus::Properties& all) {
   }
 }
 
-void print_json(const Session& session, const bus::Properties& all) {
+std::string json_of(const Session& session, const bus::Properties& all) {
   const std::vector<std::string> wanted = wanted_names(session.options());
-  if (wanted.empty()) {
-    fmt::print("{}\n", to_json(all));
-    return;
-  }
+  if (wanted.empty()) return to_json(all);
   bus::Properties some;
   for (const std::string& name : wanted) {
     if (all.has(name)) some.values[name] = all.data(name);
   }
-  fmt::print("{}\n", to_json(some));
+  return to_json(some);
+}
+
+/// One value, whatever was asked for: an object for one unit, a list of them for several.
+void print_json(const std::vector<std::string>& objects, bool is_list) {
+  const std::string all = fmt::format("{}", fmt::join(objects, ",\n"));
+  if (is_list) {
+    fmt::print("[{}]\n", all);
+  } else if (!all.empty()) {
+    fmt::print("{}\n", all);
+  }
 }
 
 }  // namespace
@@ -175,6 +183,7 @@ int run_show(Session& session) {
     for (const std::string& name : session.unit_names(status))
       paths.push_back(bus::unit_path(name));
   }
+  std::vector<std::string> objects;
   bool first = true;
   for (const std::string& path : paths) {
     const auto all = session.client().properties(path);
@@ -182,10 +191,18 @@ int run_show(Session& session) {
       status = report(all.error());
       continue;
     }
-    if (!first && !session.options().json) fmt::print("\n");
+    if (session.options().json) {
+      objects.push_back(json_of(session, *all));
+      continue;
+    }
+    if (!first) fmt::print("\n");
     first = false;
-    session.options().json ? print_json(session, *all) : show_one(session, *all);
+    show_one(session, *all);
   }
+  // A pattern may stand for several.
+  const std::vector<std::string>& typed = session.options().names;
+  const bool is_one = typed.empty() || (typed.size() == 1 && paths.size() == 1);
+  if (session.options().json) print_json(objects, !is_one);
   return status;
 }
 
@@ -291,6 +308,7 @@ int follow(const Session& session, std::vector<runtime::LogFollower> followers) 
 }  // namespace
 
 int run_logs(Session& session) {
+  if (session.options().json) return session.fail("logs prints lines of text, and no JSON");
   if (session.lacks_names()) return kFailure;
   int status = kSuccess;
   const std::vector<std::string> units = session.unit_names(status);

@@ -173,6 +173,9 @@ TEST_F(CommandLine, ListsAsTablesAndAsJson) {
   EXPECT_EQ(json::parse(ctl({"list-jobs", "--json"}).out), json::array());
   EXPECT_EQ(json::parse(ctl({"ps", "--json", "web"}).out)[0]["role"], "main");
   EXPECT_EQ(json::parse(ctl({"show", "--json", "web"}).out)["Id"], "web.service");
+  const json both = json::parse(ctl({"show", "--json", "-p", "Id", "web", "bad"}).out);
+  EXPECT_EQ(both, (json{{{"Id", "web.service"}}, {{"Id", "bad.service"}}}));
+  EXPECT_EQ(json::parse(ctl({"show", "--json", "zz*"}).out), json::array());
   EXPECT_EQ(json::parse(ctl({"status", "--json", "web"}).out)[0]["SubState"], "running");
   EXPECT_EQ(ctl({"list-dependencies", "web"}).code, 0);
 }
@@ -247,6 +250,9 @@ TEST_F(CommandLine, ShowsTheLog) {
   }
   EXPECT_EQ(log.code, 0) << log.err;
   EXPECT_NE(log.out.find("the disk is full"), std::string::npos) << log.out;
+  const CtlResult refused = ctl({"logs", "--json", "bad"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("no JSON"), std::string::npos) << refused.err;
 }
 
 TEST_F(CommandLine, EndsTheDaemonWithACode) {
@@ -265,6 +271,16 @@ TEST(CommandLineWithoutDaemon, SaysWhereItLooked) {
   ASSERT_TRUE(run);
   EXPECT_EQ(run->wait()->code, 1);
   EXPECT_NE(directory.read("err").find(directory.path("private")), std::string::npos);
+}
+
+TEST(CommandLineWithoutDaemon, IsOffline) {
+  const TemporaryDirectory directory;
+  auto run = Program::start(
+      {.arguments = {PIDWARDCTL_PROGRAM, "--runtime-dir", directory.path(), "is-system-running"},
+       .out = directory.path("out")});
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run->wait()->code, 1);
+  EXPECT_EQ(directory.read("out"), "offline\n");
 }
 
 }  // namespace
