@@ -74,6 +74,7 @@ int wait_until_inactive(Session& session, const std::vector<std::string>& units)
   return status;
 }
 
+/// The exit code of a job that is not to be waited for; nothing for one that was queued.
 std::optional<int> queue(Session& session, JobWaiter& waiter, const VerbMethod& method,
                          const std::string& unit) {
   const std::string mode =
@@ -81,6 +82,9 @@ std::optional<int> queue(Session& session, JobWaiter& waiter, const VerbMethod& 
   const auto answer =
       session.client().manager(method.method, [&](bus::Writer& out) { out.s(unit).s(mode); });
   if (!answer) {
+    // What is masked does not run, so that there is nothing to try.
+    const bool tries = session.options().verb.starts_with("try-");
+    if (tries && answer.error().code() == Errc::unit_masked) return kSuccess;
     const int code = exit_code_of(answer.error());
     if (!session.options().quiet) {
       complain(fmt::format("Failed to {} {}: {}", session.options().verb, unit,
@@ -105,7 +109,7 @@ int change_units(Session& session, const std::string& verb, const std::vector<st
   std::vector<std::string> accepted;
   for (const std::string& unit : names) {
     if (const auto failed = queue(session, waiter, method, unit)) {
-      status = *failed;
+      if (*failed != kSuccess) status = *failed;
     } else {
       accepted.push_back(unit);
     }

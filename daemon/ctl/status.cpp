@@ -103,7 +103,7 @@ int exit_code(const bus::Properties& all) {
   if (all.text("LoadState") == "not-found" && all.text("ActiveState") == "inactive")
     return kUnknown;
   const std::string& state = all.text("ActiveState");
-  return state == "inactive" || state == "failed" ? kNotRunning : kSuccess;
+  return state == "active" || state == "reloading" ? kSuccess : kNotRunning;
 }
 
 void print_status(Session& session, const bus::Properties& all) {
@@ -261,12 +261,14 @@ int run_is_active(Session& session) {
 }
 
 int run_is_enabled(Session& session) {
+  if (session.lacks_names()) return kFailure;
   int status = kSuccess;
   bool any = false;
   for (const std::string& name : session.unit_names(status)) {
     const auto answer =
         session.client().manager("GetUnitFileState", [&](bus::Writer& out) { out.s(name); });
     if (!answer) {
+      status = kFailure;
       if (!session.options().quiet) report(answer.error());
       continue;
     }
@@ -275,7 +277,7 @@ int run_is_enabled(Session& session) {
     any = any || state == "enabled" || state == "enabled-runtime" || state == "static" ||
           state == "alias" || state == "indirect" || state == "generated" || state == "transient";
   }
-  return any ? kSuccess : kFailure;
+  return any ? status : kFailure;
 }
 
 }  // namespace pidward::ctl

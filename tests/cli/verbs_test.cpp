@@ -186,6 +186,31 @@ TEST_F(CommandLine, TakesGlobsForLoadedUnits) {
   EXPECT_EQ(ctl({"is-active", "web"}).code, 3);
 }
 
+TEST_F(CommandLine, AMaskedUnitIsNotTried) {
+  ASSERT_EQ(ctl({"mask", "other"}).code, 0);
+  EXPECT_EQ(ctl({"try-restart", "other"}).code, 0);
+  EXPECT_EQ(ctl({"try-reload-or-restart", "other"}).code, 0);
+  EXPECT_EQ(ctl({"restart", "other"}).code, 1);
+  EXPECT_EQ(ctl({"try-restart", "missing", "other"}).code, 5);
+}
+
+TEST_F(CommandLine, StatusFailsForWhatIsOnItsWay) {
+  unit("slow.service", "[Service]\nType=notify\nExecStart=/bin/sleep infinity\n");
+  ASSERT_EQ(ctl({"start", "--no-block", "slow"}).code, 0);
+  ASSERT_TRUE(all().reaches("slow.service", "ActiveState", "activating"));
+  EXPECT_EQ(ctl({"status", "slow"}).code, 3);
+}
+
+TEST_F(CommandLine, AMissingFileIsAFailureBesideOneThatIsEnabled) {
+  ASSERT_EQ(ctl({"enable", "web"}).code, 0);
+  for (const auto& [first, second] : {std::pair("web", "nope"), std::pair("nope", "web")}) {
+    const CtlResult states = ctl({"is-enabled", first, second});
+    EXPECT_EQ(states.code, 1) << first;
+    EXPECT_EQ(states.out, "enabled\n") << first;
+    EXPECT_NE(states.err.find("nope.service"), std::string::npos) << states.err;
+  }
+}
+
 TEST_F(CommandLine, EnablesMasksAndReverts) {
   EXPECT_EQ(ctl({"is-enabled", "web"}).code, 1);
   const CtlResult enabled = ctl({"enable", "--now", "web"});
