@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 
+#include "ctl/filters.hpp"
 #include "ctl/verbs.hpp"
 
 namespace {
@@ -16,10 +17,13 @@ namespace {
 using pidward::ctl::Options;
 using pidward::ctl::Session;
 
+constexpr std::size_t kAny = SIZE_MAX;
+
 struct Verb {
   const char* name;
   int (*run)(Session&);
   const char* help;
+  std::size_t most_names = kAny;
 };
 
 namespace ctl = pidward::ctl;
@@ -48,13 +52,13 @@ constexpr Verb kVerbs[] = {
     {"wait", ctl::run_wait, "Wait until units or processes have ended"},
     {"hold", ctl::run_hold, "Keep a unit running for as long as a command runs"},
     {"bind", ctl::run_bind, "Stop a unit when a process ends"},
-    {"leases", ctl::run_leases, "List who holds which unit or process"},
+    {"leases", ctl::run_leases, "List who holds which unit or process", 0},
     {"cancel", ctl::run_cancel, "Cancel jobs, or all of them"},
     {"reset-failed", ctl::run_reset_failed, "Forget that units failed"},
     {"is-active", ctl::run_is_active, "Exit with 0 if a unit is active"},
     {"is-failed", ctl::run_is_active, "Exit with 0 if a unit has failed"},
     {"is-enabled", ctl::run_is_enabled, "Exit with 0 if a unit is enabled"},
-    {"is-system-running", ctl::run_is_system_running, "Exit with 0 if everything is fine"},
+    {"is-system-running", ctl::run_is_system_running, "Exit with 0 if everything is fine", 0},
     {"enable", ctl::run_unit_files, "Make the links of units' [Install] sections"},
     {"disable", ctl::run_unit_files, "Remove them"},
     {"reenable", ctl::run_unit_files, "Remove and make them again"},
@@ -65,12 +69,13 @@ constexpr Verb kVerbs[] = {
     {"revert", ctl::run_unit_files, "Go back to the vendor's files"},
     {"set-property", ctl::run_set_property, "Change settings of a unit while it is loaded"},
     {"edit", ctl::run_edit, "Edit a drop-in of a unit, or with --full the whole file"},
-    {"get-default", ctl::run_default_target, "Show what is started at first"},
+    {"get-default", ctl::run_default_target, "Show what is started at first", 0},
     {"set-default", ctl::run_default_target, "Change what is started at first"},
-    {"daemon-reload", ctl::run_daemon_reload, "Read all unit files again"},
-    {"daemon-reexec", ctl::run_daemon_reexec, "Execute the daemon's program anew; services go on"},
+    {"daemon-reload", ctl::run_daemon_reload, "Read all unit files again", 0},
+    {"daemon-reexec", ctl::run_daemon_reexec, "Execute the daemon's program anew; services go on",
+     0},
     {"state", ctl::run_state, "Show what the daemon keeps for the next one, without a daemon"},
-    {"show-environment", ctl::run_environment, "Show the environment of the manager"},
+    {"show-environment", ctl::run_environment, "Show the environment of the manager", 0},
     {"set-environment", ctl::run_environment, "Set variables in it"},
     {"unset-environment", ctl::run_environment, "Remove variables from it"},
     {"features", ctl::run_features,
@@ -85,8 +90,8 @@ std::string verb_list() {
   return text + "\nSee pidwardctl(1).";
 }
 
-void add_options(CLI::App& app, Options& o, bool& system, bool& no_pager, std::string& output) {
-  app.add_flag("--system", system, "Talk to the system's pidward (default)");
+void add_options(CLI::App& app, Options& o) {
+  app.add_flag("--system", o.accepted, "Talk to the system's pidward (default)");
   app.add_flag("--user", o.place.user, "Talk to the pidward of this user");
   app.add_option("--socket", o.place.socket, "Talk to the pidward behind this socket");
   app.add_option("--runtime-dir", o.place.runtime_dir,
@@ -94,6 +99,8 @@ void add_options(CLI::App& app, Options& o, bool& system, bool& no_pager, std::s
   app.add_flag("--no-block", o.no_block, "Do not wait for the job to finish");
   app.add_flag("--wait", o.wait, "Wait until the units are inactive again");
   app.add_option("--job-mode", o.job_mode, "How the job meets jobs that are queued already");
+  app.add_flag_callback(
+      "--fail", [&o] { o.job_mode = "fail"; }, "As --job-mode=fail");
   app.add_flag("--now", o.now, "Start or stop the unit as well");
   app.add_flag("--runtime", o.runtime, "Until the next boot only");
   app.add_flag("--force", o.force, "Replace links that are in the way");
@@ -102,10 +109,13 @@ void add_options(CLI::App& app, Options& o, bool& system, bool& no_pager, std::s
   app.add_option("-p,--property", o.properties,
                  "Show these properties only; with run: a setting of the unit, Directive=Value")
       ->allow_extra_args(false);
+  app.add_option("-P", o.values, "As --value --property")->allow_extra_args(false);
   app.add_flag("--value", o.value, "Show values without names");
   app.add_flag("-a,--all", o.all, "Show everything, also what is inactive or empty");
-  app.add_option("-t,--type", o.types, "Show units of these types only")->allow_extra_args(false);
-  app.add_option("--state", o.states, "Show units in these states only")->allow_extra_args(false);
+  app.add_option("-t,--type", o.types, "Units of these types only; help lists them")
+      ->allow_extra_args(false);
+  app.add_option("--state", o.states, "Units in these states only; help lists them")
+      ->allow_extra_args(false);
   app.add_flag("--failed", o.failed, "Show failed units only");
   app.add_option("-n,--lines", o.lines, "Number of log lines");
   app.add_flag("-f,--follow", o.follow, "Go on with new lines as they come");
@@ -122,11 +132,14 @@ void add_options(CLI::App& app, Options& o, bool& system, bool& no_pager, std::s
   app.add_flag("--collect", o.collect, "Forget the unit when it has ended, also when it failed");
   app.add_flag("-l,--full", o.full, "Do not shorten; with edit: the whole file");
   app.add_flag("--no-legend", o.no_legend, "Without header and footer");
+  app.add_option("--legend", o.legend, "Whether there is a header and a footer: yes or no");
   app.add_flag("--plain", o.plain, "Without dots and lines");
   app.add_flag("-q,--quiet", o.quiet, "Say nothing, exit with the status");
   app.add_flag("--json", o.json, "Print JSON");
-  app.add_option("-o,--output", output, "json, as --json");
-  app.add_flag("--no-pager", no_pager, "Accepted; output is never paged");
+  app.add_option("-o,--output", o.output, "json, as --json");
+  app.add_flag("--no-pager", o.accepted, "Accepted; output is never paged");
+  app.add_flag("--no-ask-password", o.accepted, "Accepted; passwords are never asked for");
+  app.add_flag("-i", o.accepted, "Accepted; nothing inhibits what is asked for");
   app.add_flag("--no-color", o.no_color, "Without colours (also $NO_COLOR)");
 }
 
@@ -166,15 +179,39 @@ std::vector<std::string> separate_command(const CLI::App& app, int argc, char** 
   return arguments;
 }
 
+/// What options say in words of their own.
+pidward::Status read_words(Options& options) {
+  using pidward::Errc;
+  using pidward::Error;
+  const bool is_json = options.output == "json" || options.output == "json-pretty";
+  options.json = options.json || is_json;
+  if (!options.output.empty() && options.output != "short" && !is_json) {
+    return Error(Errc::invalid_argument,
+                 fmt::format("there is no output '{}'; known are json and short, which is the text "
+                             "that is printed without -o",
+                             options.output));
+  }
+  if (!options.legend.empty()) {
+    const auto is_one_of = [&](std::initializer_list<std::string_view> words) {
+      return std::find(words.begin(), words.end(), options.legend) != words.end();
+    };
+    options.no_legend = is_one_of({"no", "n", "false", "f", "off", "0"});
+    if (!options.no_legend && !is_one_of({"yes", "y", "true", "t", "on", "1"})) {
+      return Error(Errc::invalid_argument,
+                   fmt::format("--legend is yes or no, and not '{}'", options.legend));
+    }
+  }
+  options.value = options.value || !options.values.empty();
+  options.properties.insert(options.properties.end(), options.values.begin(), options.values.end());
+  return ctl::read_filters(options);
+}
+
 int run(int argc, char** argv) {
   Options options;
-  bool system = false;
-  bool no_pager = false;
-  std::string output;
   CLI::App app("Control pidward.", "pidwardctl");
   app.set_version_flag("--version", std::string("pidward ") + PIDWARD_VERSION);
   app.footer(verb_list());
-  add_options(app, options, system, no_pager, output);
+  add_options(app, options);
   app.add_option("VERB", options.verb, "What to do; list-units when left out");
   app.add_option("NAMES", options.names, "Units, files, jobs or assignments");
   try {
@@ -186,10 +223,16 @@ int run(int argc, char** argv) {
     return code == 0 ? ctl::kSuccess : ctl::kFailure;
   }
   if (options.verb.empty()) options.verb = "list-units";
-  options.json = options.json || output == "json" || output == "json-pretty";
+  if (const auto read = read_words(options); !read) return Session(options).fail(read.error());
+  if (ctl::print_known_words(options)) return ctl::kSuccess;
   for (const Verb& verb : kVerbs) {
     if (options.verb != verb.name) continue;
     Session session(std::move(options));
+    const std::vector<std::string>& names = session.options().names;
+    if (names.size() > verb.most_names) {
+      return session.fail(
+          fmt::format("{} takes no names, and '{}' is one", verb.name, names[verb.most_names]));
+    }
     return verb.run(session);
   }
   ctl::complain(fmt::format("there is no verb '{}'; see pidwardctl --help", options.verb));

@@ -128,23 +128,17 @@ int change_units(Session& session, const std::string& verb, const std::vector<st
 }
 
 int run_jobs(Session& session) {
-  int status = kSuccess;
-  std::vector<std::string> names = session.unit_names(status);
-  if (session.options().verb == "isolate") {
-    // A name without suffix is a target here, as with systemctl.
-    names.clear();
-    for (const std::string& typed : session.options().names) {
-      const auto name = unit::UnitName::mangle(typed, unit::UnitType::target);
-      if (!name) return report(name.error());
-      names.push_back(name->str());
-    }
-    if (names.size() != 1) {
-      complain("isolate takes exactly one unit");
-      return kFailure;
-    }
-  }
   if (session.lacks_names()) return kFailure;
-  if (names.empty()) return status == kSuccess ? kFailure : status;
+  int status = kSuccess;
+  // A name without suffix is a target for isolate, as with systemctl.
+  const bool isolates = session.options().verb == "isolate";
+  const std::vector<std::string> names = session.unit_names(
+      session.options().names, status, isolates ? unit::UnitType::target : unit::UnitType::service);
+  if (isolates && (names.size() > 1 || session.options().names.size() > 1)) {
+    complain("isolate takes exactly one unit");
+    return kFailure;
+  }
+  if (names.empty()) return status;
   const int changed = change_units(session, session.options().verb, names);
   return changed != kSuccess ? changed : status;
 }

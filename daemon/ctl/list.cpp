@@ -7,6 +7,7 @@
 #include <fnmatch.h>
 
 #include "bus/object_path.hpp"
+#include "ctl/filters.hpp"
 #include "ctl/verbs.hpp"
 
 namespace pidward::ctl {
@@ -21,27 +22,6 @@ Color color_of(const std::string& state) {
   if (state == "activating" || state == "deactivating" || state == "reloading")
     return Color::yellow;
   return Color::none;
-}
-
-/// "-t service,timer" as a list.
-std::vector<std::string> split(const std::vector<std::string>& lists) {
-  std::vector<std::string> out;
-  for (const std::string& list : lists) {
-    for (std::size_t at = 0; at < list.size();) {
-      const std::size_t end = std::min(list.find(',', at), list.size());
-      if (end > at) out.push_back(list.substr(at, end - at));
-      at = end + 1;
-    }
-  }
-  return out;
-}
-
-bool has_type(const std::string& name, const std::vector<std::string>& types) {
-  return types.empty() || std::any_of(types.begin(), types.end(), [&](const std::string& type) {
-           const std::string suffix = "." + type;
-           return name.size() > suffix.size() &&
-                  name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0;
-         });
 }
 
 /// "nginx" finds nginx.service too.
@@ -91,19 +71,15 @@ void legend(const Session& session, std::size_t count, const char* noun) {
 
 int run_list_units(Session& session) {
   const Options& options = session.options();
-  std::vector<std::string> states = split(options.states);
-  if (options.failed) states.emplace_back("failed");
   int status = kSuccess;
   const auto answer =
-      ask(session, "ListUnitsFiltered", status, [&](bus::Writer& out) { out.as(states); });
+      ask(session, "ListUnitsFiltered", status, [&](bus::Writer& out) { out.as(options.states); });
   if (!answer) return status;
-  const std::vector<std::string> types = split(options.types);
   std::vector<const bus::Data*> rows;
   for (const bus::Data& row : answer->items) {
     const std::string& name = row.items[0].text;
-    const bool idle = row.items[3].text == "inactive" && row.items[7].number == 0;
-    const bool shown = options.all || !states.empty() || !options.names.empty() || !idle;
-    if (shown && has_type(name, types) && matches(name, options.names)) rows.push_back(&row);
+    const bool shown = options.names.empty() ? is_wanted(options, row) : has_type(options, name);
+    if (shown && matches(name, options.names)) rows.push_back(&row);
   }
   std::sort(rows.begin(), rows.end(),
             [](const auto* a, const auto* b) { return a->items[0].text < b->items[0].text; });
@@ -134,11 +110,9 @@ int run_list_units(Session& session) {
 int run_list_unit_files(Session& session) {
   const Options& options = session.options();
   int status = kSuccess;
-  const std::vector<std::string> states = split(options.states);
   const auto answer = ask(session, "ListUnitFilesByPatterns", status,
-                          [&](bus::Writer& out) { out.as(states).as({}); });
+                          [&](bus::Writer& out) { out.as(options.states).as({}); });
   if (!answer) return status;
-  const std::vector<std::string> types = split(options.types);
   std::vector<bus::Data> kept;
   for (const bus::Data& row : answer->items) {
     bus::Data shown = row;
@@ -149,15 +123,17 @@ int run_list_unit_files(Session& session) {
         path.compare(path.size() - kYaml.size(), kYaml.size(), kYaml) == 0) {
       path.resize(path.size() - kYaml.size());
     }
-    if (has_type(path, types) && matches(path, options.names)) kept.push_back(std::move(shown));
+    if (has_type(options, path) && matches(path, options.names)) kept.push_back(std::move(shown));
   }
   std::sort(kept.begin(), kept.end(),
             [](const auto& a, const auto& b) { return a.items[0].text < b.items[0].text; });
+  // "Is there such a file" is a question as well.
+  status = kept.empty() ? kFailure : kSuccess;
   if (options.json) {
     std::vector<const bus::Data*> rows;
     for (const bus::Data& row : kept) rows.push_back(&row);
     print_rows({"unit_file", "state"}, rows);
-    return kSuccess;
+    return status;
   }
   Table table(session, {"UNIT FILE", "STATE", "PRESET"});
   for (const bus::Data& row : kept) {
@@ -171,7 +147,7 @@ int run_list_unit_files(Session& session) {
   }
   table.print();
   legend(session, kept.size(), "unit files");
-  return kSuccess;
+  return status;
 }
 
 int run_list_jobs(Session& session) {
@@ -258,7 +234,7 @@ int run_list_dependencies(Session& session) {
   const Options& options = session.options();
   int status = kSuccess;
   std::vector<std::string> names = session.unit_names(status);
-  if (names.empty() && status == kSuccess) names = {"default.target"};
+  if (options.names.empty()) names = {"default.target"};
   Walk state{.session = session};
   if (options.after) {
     state.kinds = {"After"};

@@ -23,6 +23,7 @@ struct Options {
   std::string preset_mode = "full";
 
   std::vector<std::string> properties;
+  std::vector<std::string> values;  ///< -P: properties of which only the value is shown
   bool value = false;
   bool all = false;
   std::vector<std::string> types;
@@ -33,6 +34,9 @@ struct Options {
   bool reverse = false;
   bool after = false;
   bool before = false;
+
+  std::string output;
+  std::string legend;
 
   std::string signal = "SIGTERM";
   std::string kill_whom = "all";
@@ -51,6 +55,7 @@ struct Options {
   bool quiet = false;
   bool json = false;
   bool no_color = false;
+  bool accepted = false;  ///< of options that are systemctl's and have nothing to do here
 };
 
 /// systemctl's exit codes (systemctl(1), "Exit status", and LSB).

@@ -5,14 +5,16 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <iterator>
+#include <utility>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "ctl/filters.hpp"
 #include "ctl/outcome.hpp"
-#include "unit/name.hpp"
 
 namespace pidward::ctl {
 namespace {
@@ -88,28 +90,42 @@ bool Session::lacks_names() const {
   return true;
 }
 
+std::vector<std::string> Session::matching_units(const std::string& pattern, int& status) {
+  std::vector<std::string> out;
+  const auto answer = client().manager("ListUnitsByPatterns", [&](bus::Writer& writer) {
+    writer.as({}).as(std::vector<std::string>{pattern});
+  });
+  if (!answer) {
+    status = report(answer.error());
+    return out;
+  }
+  // What was logged stays when the unit is down.
+  const bool every = options_.verb == "logs";
+  bus::Reader in(answer->get());
+  for (const bus::Data& row : bus::read_data(in).items) {
+    if (every || is_wanted(options_, row)) out.push_back(row.items[0].text);
+  }
+  return out;
+}
+
 std::vector<std::string> Session::unit_names(const std::vector<std::string>& typed_names,
-                                             int& status) {
+                                             int& status, unit::UnitType type) {
   std::vector<std::string> out;
   for (const std::string& typed : typed_names) {
     if (typed.find_first_of("*?[") != std::string::npos) {
-      const auto answer = client().manager("ListUnitsByPatterns", [&](bus::Writer& writer) {
-        writer.as({}).as(std::vector<std::string>{typed});
-      });
-      if (!answer) {
-        status = report(answer.error());
-        continue;
+      const int before = std::exchange(status, kSuccess);
+      std::vector<std::string> found = matching_units(typed, status);
+      if (found.empty() && status == kSuccess && !options_.quiet) {
+        complain(options_.all ? fmt::format("no loaded unit matches {}", typed)
+                              : fmt::format("no unit that is up, has failed or has a job matches "
+                                            "{}; --all looks at all that are loaded",
+                                            typed));
       }
-      bus::Reader in(answer->get());
-      const bus::Data rows = bus::read_data(in);
-      for (const bus::Data& row : rows.items) out.push_back(row.items[0].text);
-      if (rows.items.empty()) {
-        // "ngin*" means ngin*.service as well, as a name without suffix does.
-        complain(fmt::format("no loaded unit matches {}", typed));
-      }
+      if (status == kSuccess) status = before;
+      std::move(found.begin(), found.end(), std::back_inserter(out));
       continue;
     }
-    const auto name = unit::UnitName::mangle(typed);
+    const auto name = unit::UnitName::mangle(typed, type);
     if (!name) {
       complain(name.error().to_string());
       status = kFailure;

@@ -7,6 +7,7 @@
 
 #include "bus/client/client.hpp"
 #include "ctl/options.hpp"
+#include "unit/name.hpp"
 
 namespace pidward::ctl {
 
@@ -26,12 +27,17 @@ class Session {
   /// Columns standard output has; 0 when it is no terminal.
   [[nodiscard]] unsigned columns() const { return columns_; }
 
-  /// Unit names as a person types them, made whole: "nginx" is nginx.service, globs are the loaded
-  /// units that match. Names that are wrong are reported and left out; `status` is set then.
   /// Whether the verb was given no names, which it needs; complains if so.
   [[nodiscard]] bool lacks_names() const;
+  /// Unit names as a person types them, made whole: "nginx" is nginx.service, or of another type
+  /// `type`; patterns are the units that matching_units() finds. Names that are wrong are reported
+  /// and left out; `status` is set then.
   std::vector<std::string> unit_names(int& status) { return unit_names(options_.names, status); }
-  std::vector<std::string> unit_names(const std::vector<std::string>& typed_names, int& status);
+  std::vector<std::string> unit_names(const std::vector<std::string>& typed_names, int& status,
+                                      unit::UnitType type = unit::UnitType::service);
+  /// The loaded units that a pattern stands for: those that are up, have failed or have a job, with
+  /// --all every one, narrowed by --type and --state.
+  std::vector<std::string> matching_units(const std::string& pattern, int& status);
 
   /// The verb comes to nothing: report(), and with --json an object that says it to programs.
   int fail(const Error& error) const;

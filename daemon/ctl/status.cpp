@@ -202,7 +202,8 @@ std::string name_of_process(Session& session, const std::string& text) {
 }  // namespace
 
 int run_status(Session& session) {
-  if (session.options().names.empty()) return status_of_manager(session);
+  const bool is_narrowed = !session.options().states.empty() || !session.options().types.empty();
+  if (session.options().names.empty() && !is_narrowed) return status_of_manager(session);
   int status = kSuccess;
   std::vector<std::string> names;
   Options numbers_out = session.options();
@@ -221,6 +222,7 @@ int run_status(Session& session) {
     names.push_back(name);
   }
   Session by_name(numbers_out);
+  if (session.options().names.empty()) names = session.matching_units("*", status);
   for (std::string& name : by_name.unit_names(status)) names.push_back(std::move(name));
   bool first = true;
   if (session.options().json) fmt::print("[");

@@ -29,5 +29,7 @@ completes 'odd\\x2dname.service' pidwardctl start od
 completes service pidwardctl --type = ser
 completes fleet.service pidwardctl --runtime-dir = /x start fl
 completes fleet.service pidwardctl -t service start fl
+completes "yes" pidwardctl --legend = y
+completes fleet.service pidwardctl -P Id show fl
 completes "all" pidwardctl kill --kill-who a
 completes "set-default" pidwardctl --runtime-dir = /x set-d

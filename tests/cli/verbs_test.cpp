@@ -186,6 +186,36 @@ TEST_F(CommandLine, TakesGlobsForLoadedUnits) {
   EXPECT_EQ(ctl({"is-active", "web"}).code, 3);
 }
 
+TEST_F(CommandLine, APatternLeavesAloneWhatIsDown) {
+  unit("t@.service", kSleeper);
+  ASSERT_EQ(ctl({"start", "t@1", "t@2"}).code, 0);
+  ASSERT_EQ(ctl({"stop", "t@2"}).code, 0);
+  // Loaded all the same: a unit that is up names it.
+  unit("names.service", "[Unit]\nAfter=t@2.service\n[Service]\nExecStart=/bin/sleep infinity\n");
+  ASSERT_EQ(ctl({"start", "names"}).code, 0);
+  EXPECT_EQ(ctl({"is-active", "t@*"}).out, "active\n");
+  EXPECT_EQ(ctl({"restart", "t@*"}).code, 0);
+  EXPECT_EQ(ctl({"is-active", "t@2"}).out, "inactive\n");
+  EXPECT_EQ(ctl({"show", "-P", "Id", "t@*"}).out, "t@1.service\n");
+  EXPECT_EQ(ctl({"show", "-P", "Id", "--all", "t@*"}).out, "t@1.service\n\nt@2.service\n");
+  EXPECT_EQ(ctl({"show", "-P", "Id", "--state=inactive", "t@*"}).out, "t@2.service\n");
+  EXPECT_EQ(ctl({"show", "-P", "Id", "-t", "socket", "t@*"}).out, "");
+}
+
+TEST_F(CommandLine, APatternThatMatchesNothingIsNoFailure) {
+  for (const char* verb : {"start", "stop", "restart", "try-restart", "reload", "reload-or-restart",
+                           "isolate", "status", "list-dependencies"}) {
+    const CtlResult nothing = ctl({verb, "zz*"});
+    EXPECT_EQ(nothing.code, 0) << verb << nothing.err;
+    EXPECT_EQ(nothing.out, "") << verb;
+    EXPECT_NE(nothing.err.find("matches zz*"), std::string::npos) << verb << nothing.err;
+  }
+  EXPECT_EQ(ctl({"is-active", "zz*"}).code, 3);
+  EXPECT_EQ(ctl({"list-unit-files", "zz*"}).code, 1);
+  EXPECT_EQ(ctl({"list-unit-files", "web", "--state=masked"}).code, 1);
+  EXPECT_EQ(ctl({"list-unit-files", "web", "--state=disabled"}).code, 0);
+}
+
 TEST_F(CommandLine, AMaskedUnitIsNotTried) {
   ASSERT_EQ(ctl({"mask", "other"}).code, 0);
   EXPECT_EQ(ctl({"try-restart", "other"}).code, 0);
@@ -199,6 +229,50 @@ TEST_F(CommandLine, StatusFailsForWhatIsOnItsWay) {
   ASSERT_EQ(ctl({"start", "--no-block", "slow"}).code, 0);
   ASSERT_TRUE(all().reaches("slow.service", "ActiveState", "activating"));
   EXPECT_EQ(ctl({"status", "slow"}).code, 3);
+}
+
+TEST_F(CommandLine, StatusOfAStateShowsTheUnitsInIt) {
+  ctl({"start", "web", "bad"});
+  const CtlResult failed = ctl({"status", "--state=failed"});
+  EXPECT_EQ(failed.code, 3);
+  EXPECT_NE(failed.out.find("bad.service"), std::string::npos) << failed.out;
+  EXPECT_EQ(failed.out.find("web.service"), std::string::npos) << failed.out;
+  EXPECT_EQ(ctl({"status", "--failed"}).code, 3);
+  const CtlResult none = ctl({"status", "--state=deactivating"});
+  EXPECT_EQ(none.code, 0);
+  EXPECT_EQ(none.out, "");
+}
+
+TEST_F(CommandLine, RefusesWordsNobodyKnows) {
+  const struct {
+    std::vector<std::string> arguments;
+    const char* sentence;
+  } cases[] = {
+      {{"list-units", "--type=bogus"}, "no unit type 'bogus'; known are service, "},
+      {{"list-units", "--state=failed,bogus"}, "no unit has a state 'bogus'; known are active, "},
+      {{"list-units", "-o", "bogus"}, "no output 'bogus'; known are json"},
+      {{"list-units", "--legend=bogus"}, "--legend is yes or no"},
+      {{"daemon-reload", "web"}, "daemon-reload takes no names, and 'web' is one"},
+      {{"is-system-running", "foo"}, "takes no names"},
+      {{"get-default", "foo"}, "takes no names"},
+      {{"show-environment", "foo"}, "takes no names"},
+  };
+  for (const auto& [arguments, sentence] : cases) {
+    const CtlResult refused = ctl(arguments);
+    EXPECT_EQ(refused.code, 1) << ::testing::PrintToString(arguments);
+    EXPECT_NE(refused.err.find(sentence), std::string::npos) << refused.err;
+  }
+  EXPECT_EQ(json::parse(ctl({"--json", "-t", "bogus"}).out)["kind"], "invalid-argument");
+  const CtlResult types = ctl({"-t", "help"});
+  EXPECT_EQ(types.code, 0);
+  EXPECT_NE(types.out.find("\nsocket\n"), std::string::npos) << types.out;
+  EXPECT_NE(ctl({"--state=help"}).out.find("\nauto-restart\n"), std::string::npos);
+}
+
+TEST_F(CommandLine, TakesSystemctlsSpellings) {
+  EXPECT_EQ(ctl({"-i", "--no-ask-password", "--fail", "start", "web"}).code, 0);
+  EXPECT_EQ(ctl({"show", "-P", "SubState", "web"}).out, "running\n");
+  EXPECT_EQ(ctl({"--legend=no", "list-jobs"}).out, "");
 }
 
 TEST_F(CommandLine, AMissingFileIsAFailureBesideOneThatIsEnabled) {
