@@ -63,6 +63,9 @@ constexpr Verb kVerbs[] = {
     {"disable", ctl::run_unit_files, "Remove them"},
     {"reenable", ctl::run_unit_files, "Remove and make them again"},
     {"preset", ctl::run_unit_files, "Enable or disable units as the preset files say"},
+    {"preset-all", ctl::run_preset_all, "The same for all unit files", 0},
+    {"add-wants", ctl::run_add_dependency, "Make a target want units"},
+    {"add-requires", ctl::run_add_dependency, "Make a target require units"},
     {"mask", ctl::run_unit_files, "Make units impossible to start"},
     {"unmask", ctl::run_unit_files, "Undo that"},
     {"link", ctl::run_unit_files, "Make unit files from elsewhere known"},
@@ -122,7 +125,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_flag("--reverse", o.reverse, "Show units that need the unit");
   app.add_flag("--after", o.after, "Show units that are ordered before the unit");
   app.add_flag("--before", o.before, "Show units that are ordered after the unit");
-  app.add_option("-s,--signal", o.signal, "Signal to send, by name or number");
+  app.add_option("-s,--signal", o.signal, "Signal to send, by name or number; help lists them");
   app.add_option("--kill-whom,--kill-who", o.kill_whom, "main, control or all");
   app.add_flag("--tree", o.tree, "Show processes below their parents; kill: the whole tree");
   app.add_option("--unit", o.unit, "Name of the unit that run makes");

@@ -46,13 +46,17 @@ int reload(Session& session) {
   return answer ? kSuccess : report(answer.error());
 }
 
+/// The answer to a request, once its changes are told.
+int done(Session& session, const bus::MessageRef& answer) {
+  bus::Reader in(answer.get());
+  print_changes(session, bus::read_data(in));
+  return reload(session);
+}
+
 int revert(Session& session, const std::vector<std::string>& names) {
   const auto answer =
       session.client().manager("RevertUnitFiles", [&](bus::Writer& out) { out.as(names); });
-  if (!answer) return report(answer.error());
-  bus::Reader in(answer->get());
-  print_changes(session, bus::read_data(in));
-  return reload(session);
+  return answer ? done(session, *answer) : report(answer.error());
 }
 
 std::string base_name(const std::string& path) {
@@ -152,10 +156,36 @@ int run_default_target(Session& session) {
   if (!name) return report(name.error());
   const auto answer = session.client().manager(
       "SetDefaultTarget", [&](bus::Writer& out) { out.s(name->str()).b(true); });
-  if (!answer) return report(answer.error());
-  bus::Reader in(answer->get());
-  print_changes(session, bus::read_data(in));
-  return reload(session);
+  return answer ? done(session, *answer) : report(answer.error());
+}
+
+int run_preset_all(Session& session) {
+  const Options& options = session.options();
+  const auto answer = session.client().manager("PresetAllUnitFiles", [&](bus::Writer& out) {
+    out.s(options.preset_mode).b(options.runtime).b(options.force);
+  });
+  return answer ? done(session, *answer) : report(answer.error());
+}
+
+int run_add_dependency(Session& session) {
+  const Options& options = session.options();
+  if (options.names.size() < 2) {
+    complain(fmt::format("{} takes a target and at least one unit", options.verb));
+    return kFailure;
+  }
+  const auto target = unit::UnitName::mangle(options.names[0], unit::UnitType::target);
+  if (!target) return report(target.error());
+  std::vector<std::string> units;
+  for (auto typed = options.names.begin() + 1; typed != options.names.end(); ++typed) {
+    const auto name = unit::UnitName::mangle(*typed);
+    if (!name) return report(name.error());
+    units.push_back(name->str());
+  }
+  const auto answer = session.client().manager("AddDependencyUnitFiles", [&](bus::Writer& out) {
+    out.as(units).s(target->str()).s(options.verb == "add-wants" ? "Wants" : "Requires");
+    out.b(options.runtime).b(options.force);
+  });
+  return answer ? done(session, *answer) : report(answer.error());
 }
 
 }  // namespace pidward::ctl

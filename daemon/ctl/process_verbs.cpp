@@ -1,5 +1,6 @@
 // What is done to single processes and to units' processes: kill, wait, bind; and who holds what.
 #include <charconv>
+#include <csignal>
 #include <utility>
 
 #include <fmt/core.h>
@@ -171,6 +172,13 @@ int exit_code_of_process(std::uint64_t code, int status) {
 }
 
 int run_kill(Session& session) {
+  if (session.options().signal == "help" || session.options().signal == "list") {
+    for (int number = 1; number <= SIGRTMAX; ++number) {
+      const std::string name = unit::signal_name(number);
+      if (name.starts_with("SIG")) fmt::print("{:<7}{}\n", number, name);
+    }
+    return kSuccess;
+  }
   const auto signal = unit::signal_from_text(session.options().signal);
   if (!signal) {
     return session.fail(fmt::format("there is no signal '{}'; see signal(7) for their names",

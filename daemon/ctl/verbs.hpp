@@ -33,6 +33,8 @@ int run_ps(Session& session);
 int run_features(Session& session);
 
 int run_unit_files(Session& session);  ///< enable, disable, mask …
+int run_preset_all(Session& session);
+int run_add_dependency(Session& session);  ///< add-wants, add-requires
 int run_edit(Session& session);
 int run_default_target(Session& session);  ///< get-default, set-default
 

@@ -1,4 +1,6 @@
 // pidwardctl against the real daemon: what every verb prints and its exit code.
+#include <filesystem>
+
 #include <nlohmann/json.hpp>
 
 #include "support/daemon_fixture.hpp"
@@ -256,6 +258,8 @@ TEST_F(CommandLine, RefusesWordsNobodyKnows) {
       {{"is-system-running", "foo"}, "takes no names"},
       {{"get-default", "foo"}, "takes no names"},
       {{"show-environment", "foo"}, "takes no names"},
+      {{"preset-all", "web"}, "takes no names"},
+      {{"add-wants", "multi-user.target"}, "takes a target and at least one unit"},
   };
   for (const auto& [arguments, sentence] : cases) {
     const CtlResult refused = ctl(arguments);
@@ -273,6 +277,25 @@ TEST_F(CommandLine, TakesSystemctlsSpellings) {
   EXPECT_EQ(ctl({"-i", "--no-ask-password", "--fail", "start", "web"}).code, 0);
   EXPECT_EQ(ctl({"show", "-P", "SubState", "web"}).out, "running\n");
   EXPECT_EQ(ctl({"--legend=no", "list-jobs"}).out, "");
+}
+
+TEST_F(CommandLine, ListsSignals) {
+  for (const char* word : {"help", "list"}) {
+    EXPECT_NE(ctl({"kill", "-s", word}).out.find("15     SIGTERM\n"), std::string::npos);
+  }
+}
+
+TEST_F(CommandLine, AddsDependenciesAndPresetsAll) {
+  EXPECT_EQ(ctl({"add-wants", "multi-user", "bad"}).code, 0);
+  EXPECT_EQ(ctl({"add-requires", "multi-user.target", "bad.service"}).code, 0);
+  for (const char* folder : {"wants", "requires"}) {
+    EXPECT_TRUE(std::filesystem::is_symlink(
+        directory.path(std::string("units/multi-user.target.") + folder + "/bad.service")))
+        << folder;
+  }
+  const CtlResult preset = ctl({"preset-all"});
+  EXPECT_EQ(preset.code, 0) << preset.err;
+  EXPECT_EQ(ctl({"is-enabled", "web"}).out, "enabled\n");
 }
 
 TEST_F(CommandLine, AMissingFileIsAFailureBesideOneThatIsEnabled) {
