@@ -1,6 +1,5 @@
 // show, cat and logs.
 #include <algorithm>
-#include <array>
 #include <cstdio>
 
 #include <fmt/core.h>
@@ -9,114 +8,16 @@
 #include <unistd.h>
 
 #include "bus/object_path.hpp"
+#include "ctl/property_text.hpp"
 #include "ctl/verbs.hpp"
 #include "runtime/log_reader.hpp"
 #include "runtime/posix_files.hpp"
 #include "runtime/system_facts.hpp"
 #include "sys/fd.hpp"
 #include "unit/loader.hpp"
-#include "unit/syntax/words.hpp"
-#include "unit/value_names.hpp"
 
 namespace pidward::ctl {
 namespace {
-
-/// Exit codes, then signals by name.
-std::string exit_statuses(const bus::Data& data) {
-  std::string out;
-  for (const bus::Data& code : data.items[0].items) out += fmt::format(" {}", code.integer());
-  for (const bus::Data& signal : data.items[1].items) {
-    out += fmt::format(" {}", unit::signal_name(static_cast<int>(signal.integer())));
-  }
-  return out.empty() ? out : out.substr(1);
-}
-
-/// What is counted, or weighed, and is not.
-bool is_amount(const std::string& name) {
-  constexpr std::array<std::string_view, 9> kEnds{
-      "Current", "NSec", "Weight", "Shares", "Bytes", "Packets", "Operations", "Available", "Peak"};
-  return std::any_of(kEnds.begin(), kEnds.end(),
-                     [&](std::string_view end) { return name.ends_with(end); });
-}
-
-std::string plain(const bus::Data& data) {
-  switch (data.type) {
-    case 'b':
-      return data.number != 0 ? "yes" : "no";
-    case 's':
-    case 'o':
-    case 'g':
-    case 'd':
-      return data.text;
-    case 'a':
-    case 'r':
-    case 'e': {
-      std::string out;
-      const bool bytes = data.contents == "y";
-      for (const bus::Data& item : data.items) {
-        if (bytes) {
-          out += fmt::format("{:02x}", item.number);
-        } else {
-          out += (out.empty() ? "" : " ") +
-                 (data.contents == "s" ? unit::quote_word(item.text) : plain(item));
-        }
-      }
-      return data.type == 'r' ? "{ " + out + " }" : out;
-    }
-    case 0:
-      return {};
-    default:
-      return data.is_signed() ? std::to_string(data.integer()) : std::to_string(data.number);
-  }
-}
-
-std::string exec_text(const bus::Data& command) {
-  std::string argv;
-  for (const std::string& word : command.items[1].strings())
-    argv += (argv.empty() ? "" : " ") + word;
-  const bool plain_form = command.contents == "sasbttttuii";
-  return fmt::format(
-      "{{ path={} ; argv[]={} ; {}={} ; start_time=[{}] ; stop_time=[{}] ; pid={} ; {} }}",
-      command.items[0].text, argv, plain_form ? "ignore_errors" : "flags", plain(command.items[2]),
-      local_time(command.items[3].number), local_time(command.items[5].number),
-      command.items[7].number, exit_text(command.items[8].number, command.items[9].integer()));
-}
-
-std::vector<std::string> format_property(const std::string& name, const bus::Data& data) {
-  if (data.type == 'a' && !data.items.empty() && data.contents.ends_with("ttttuii)")) {
-    std::vector<std::string> out;
-    for (const bus::Data& command : data.items) out.push_back(exec_text(command));
-    return out;
-  }
-  if (data.type == 't') {
-    if (name.ends_with("Timestamp")) return {data.number == 0 ? "" : local_time(data.number)};
-    if (name.ends_with("USec")) {
-      return {data.number == UINT64_MAX ? "infinity" : format_span(from_bus_usec(data.number))};
-    }
-    if (data.number == UINT64_MAX) return {is_amount(name) ? "[not set]" : "infinity"};
-  }
-  if (data.type == 'u' && (name.ends_with("Mode") || name == "UMask")) {
-    return {fmt::format("{:04o}", data.number)};
-  }
-  if (data.type == 'u' && (name == "UID" || name == "GID") && data.number == UINT32_MAX) {
-    return {"[not set]"};
-  }
-  if (name.ends_with("ExitStatus") && data.items.size() == 2) return {exit_statuses(data)};
-  if (name == "Job" && data.items.size() == 2) {
-    return {data.items[0].number == 0 ? "" : std::to_string(data.items[0].number)};
-  }
-  if (name == "LoadError" && data.items.size() == 2) {
-    return {data.items[0].text.empty() ? "" : data.items[0].text + ": " + data.items[1].text};
-  }
-  if (name == "EnvironmentFiles") {
-    std::vector<std::string> out;
-    for (const bus::Data& item : data.items) {
-      out.push_back(fmt::format("{} (ignore_errors={})", item.items[0].text, plain(item.items[1])));
-    }
-    return out;
-  }
-  return {plain(data)};
-}
 
 std::vector<std::string> wanted_names(const Options& options) {
   std::vector<std::string> out;
@@ -134,7 +35,7 @@ std::vector<std::string> wanted_names(const Options& options) {
 void show_one(const Session& session, const bus::Properties& all) {
   const std::vector<std::string> wanted = wanted_names(session.options());
   const auto line = [&](const std::string& name, const bus::Data& data) {
-    for (const std::string& text : format_property(name, data)) {
+    for (const std::string& text : property_text(name, data)) {
       if (text.empty() && wanted.empty() && !session.options().all) continue;
       if (session.options().value) {
         fmt::print("{}\n", text);

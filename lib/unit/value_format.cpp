@@ -134,22 +134,6 @@ std::string format_statuses(const ExitStatusSet& set) {
   return text + signals;
 }
 
-std::string format_base64(std::string_view bytes) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t bits = 0;
-    for (std::size_t k = 0; k < 3; ++k) {
-      bits = bits << 8U | (k < count ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-    }
-    for (std::size_t k = 0; k < 4; ++k)
-      text += k <= count ? kDigits[bits >> (18 - 6 * k) & 0x3FU] : '=';
-  }
-  return text;
-}
-
 /// With escapes for what would end or split it.
 std::string format_directory(const ExecDirectory& directory) {
   std::string text;
@@ -270,6 +254,22 @@ Result<std::string> file_line(const Row& row, const AssignmentText& line) {
 }
 
 }  // namespace
+
+std::string format_base64(std::string_view bytes) {
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
+    std::uint32_t bits = 0;
+    for (std::size_t k = 0; k < 3; ++k) {
+      bits = bits << 8U | (k < count ? static_cast<unsigned char>(bytes[i + k]) : 0U);
+    }
+    for (std::size_t k = 0; k < 4; ++k)
+      text += k <= count ? kDigits[bits >> (18 - 6 * k) & 0x3FU] : '=';
+  }
+  return text;
+}
 
 std::vector<AssignmentText> format_value(const Row& row, const Value& value) {
   Formatter formatter(row);

@@ -17,6 +17,9 @@ struct AssignmentText {
   friend bool operator==(const AssignmentText&, const AssignmentText&) = default;
 };
 
+/// Bytes as base64, padded, in one line (RFC 4648, section 4).
+std::string format_base64(std::string_view bytes);
+
 /// The lines that, read one after the other by parse_value() and merge_value() without specifiers,
 /// give `value` again. Lists of words are one line, commands one line each, conditions and the like
 /// have the key of their kind.

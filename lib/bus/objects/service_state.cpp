@@ -239,7 +239,8 @@ constexpr Property kTimer[] = {
      }},
     {"NextElapseUSecMonotonic", "t", kEmits,
      [](Writer& out, const Subject& s, RowPtr) {
-       out.t(to_bus_usec(timer_status(s).next_monotonic.time_since_epoch()));
+       const MonoTime next = timer_status(s).next_monotonic;
+       out.t(next == MonoTime{} ? UINT64_MAX : to_bus_usec(next.time_since_epoch()));
      }},
     {"LastTriggerUSec", "t", kEmits,
      [](Writer& out, const Subject& s, RowPtr) {

@@ -1,5 +1,6 @@
 // Settings on the bus: made from the directive table, so that a new row is a new property.
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <deque>
 
@@ -7,6 +8,7 @@
 
 #include "bus/objects/tables.hpp"
 #include "engine/service/rules.hpp"
+#include "engine/trigger_limit.hpp"
 #include "exec/limits.hpp"
 #include "runtime/resource_control.hpp"
 
@@ -361,6 +363,7 @@ std::optional<std::uint64_t> default_of_manager(const Subject& subject, const Ro
   if (settings.is_set(row.id)) return std::nullopt;
   const engine::EngineConfig& config = subject.manager.engine().config();
   if (row.id == Directive::StartLimitBurst) return config.default_start_limit_burst;
+  if (row.id == Directive::TriggerLimitBurst) return engine::trigger_burst(subject.spec());
   const std::pair<Directive, Duration> spans[] = {
       {Directive::TimeoutStartSec, engine::start_timeout(settings, config)},
       {Directive::TimeoutStopSec, engine::stop_timeout(settings, config)},
@@ -368,6 +371,7 @@ std::optional<std::uint64_t> default_of_manager(const Subject& subject, const Ro
       {Directive::TimeoutSec, config.default_timeout_start},
       {Directive::RestartSec, config.default_restart},
       {Directive::StartLimitIntervalSec, config.default_start_limit_interval},
+      {Directive::TriggerLimitIntervalSec, engine::trigger_interval(subject.spec())},
   };
   for (const auto& [directive, span] : spans) {
     if (directive == row.id) return to_bus_usec(span);
@@ -378,6 +382,13 @@ std::optional<std::uint64_t> default_of_manager(const Subject& subject, const Ro
 void write_setting(Writer& out, const Subject& subject, const unit::Row* row) {
   if (const auto number = default_of_manager(subject, *row)) {
     return write_number(out, row->bus_type, *number);
+  }
+  constexpr std::array kNoneIsMinusOne{Directive::LogLevelMax, Directive::Mark,
+                                       Directive::Priority};
+  if (!subject.settings().is_set(row->id) &&
+      std::find(kNoneIsMinusOne.begin(), kNoneIsMinusOne.end(), row->id) != kNoneIsMinusOne.end()) {
+    out.i(-1);
+    return;
   }
   const Value* value = value_of(subject, *row);
   if (value != nullptr) return write_value(out, *row, *value);

@@ -6,6 +6,7 @@
 
 #include "engine/record.hpp"
 #include "engine/simple_machines.hpp"
+#include "engine/trigger_limit.hpp"
 #include "engine/unit.hpp"
 
 namespace pidward::engine {
@@ -13,9 +14,6 @@ namespace {
 
 using unit::Dependency;
 using unit::Directive;
-
-constexpr Duration kTriggerInterval = std::chrono::seconds(2);
-constexpr std::uint64_t kTriggerBurst = 200;
 
 enum class PathState : std::uint8_t { dead, setting_up, waiting, running, failed };
 
@@ -155,17 +153,10 @@ void PathMachine::end(MachineContext& context, std::string_view result) {
 }
 
 bool PathMachine::within_limit(MachineContext& context) {
-  const auto& settings = context.settings();
-  const Duration interval = settings.is_set(Directive::TriggerLimitIntervalSec)
-                                ? settings.span(Directive::TriggerLimitIntervalSec)
-                                : kTriggerInterval;
-  const std::uint64_t burst = settings.is_set(Directive::TriggerLimitBurst)
-                                  ? settings.number(Directive::TriggerLimitBurst)
-                                  : kTriggerBurst;
+  const Duration interval = trigger_interval(context.spec());
+  const std::uint32_t burst = trigger_burst(context.spec());
   if (interval == Duration::zero() || burst == 0) return true;
-  return trigger_limit_.below(
-      context.now().mono, interval,
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(burst, UINT32_MAX)));
+  return trigger_limit_.below(context.now().mono, interval, burst);
 }
 
 void PathMachine::trigger(MachineContext& context, const std::string& path) {

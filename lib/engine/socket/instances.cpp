@@ -5,17 +5,13 @@
 
 #include "engine/service/machine.hpp"
 #include "engine/socket/machine.hpp"
+#include "engine/trigger_limit.hpp"
 
 namespace pidward::engine {
 
 using unit::Directive;
 
 namespace {
-
-/// systemd.socket(5), TriggerLimitIntervalSec= and TriggerLimitBurst=.
-constexpr Duration kTriggerInterval = std::chrono::seconds(2);
-constexpr std::uint32_t kTriggerBurst = 20;
-constexpr std::uint32_t kTriggerBurstAccept = 200;
 
 /// "127.0.0.1" of "1-127.0.0.1:22-127.0.0.1:4711".
 std::string source_of(std::string_view peer) {
@@ -69,19 +65,10 @@ void SocketMachine::incoming(MachineContext& c, const Incoming& event) {
 }
 
 bool SocketMachine::within_limit(MachineContext& c) {
-  const auto& settings = c.settings();
-  const Duration interval = settings.is_set(Directive::TriggerLimitIntervalSec)
-                                ? settings.span(Directive::TriggerLimitIntervalSec)
-                                : kTriggerInterval;
-  const std::uint32_t usual =
-      settings.boolean(Directive::Accept) ? kTriggerBurstAccept : kTriggerBurst;
-  const std::uint64_t burst = settings.is_set(Directive::TriggerLimitBurst)
-                                  ? settings.number(Directive::TriggerLimitBurst)
-                                  : usual;
+  const Duration interval = trigger_interval(c.spec());
+  const std::uint32_t burst = trigger_burst(c.spec());
   if (interval == Duration::zero() || burst == 0) return true;
-  return trigger_limit_.below(
-      c.now().mono, interval,
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(burst, UINT32_MAX)));
+  return trigger_limit_.below(c.now().mono, interval, burst);
 }
 
 void SocketMachine::start_service(MachineContext& c) {

@@ -266,6 +266,8 @@ class CalendarReader {
       if (take("/")) {
         PIDWARD_TRY(range.step, take_number(microseconds));
         if (range.step == 0) return wrong("a step of 0 leads nowhere");
+      } else if (microseconds && range.last >= 0 && range.last - range.first < range.step) {
+        return wrong("a range of seconds without a step is a second long at least");
       }
       list.push_back(range);
     } while (take(","));
@@ -307,12 +309,17 @@ class CalendarReader {
         return number >= part.least && number <= part.most;
       };
       const bool has_end = range.last >= 0;
-      if (!inside(range.first) || (has_end && (!inside(range.last) || range.last < range.first)) ||
-          range.step > part.most - range.first) {
+      if (!inside(range.first) || (has_end && (!inside(range.last) || range.last < range.first))) {
         return wrong(fmt::format("the {} is out of range", part.what));
       }
       if (has_end) range.last -= (range.last - range.first) % range.step;
       if (range.last == range.first) range = {range.first};
+      // A step with no end is to lead to a second number at least.
+      const std::int64_t room = out_.from_month_end && &to == &out_.days ? range.first - part.least
+                                                                         : part.most - range.first;
+      if (range.last < 0 && range.step > room) {
+        return wrong(fmt::format("the step leads out of the range of the {}", part.what));
+      }
     }
     std::sort(list->begin(), list->end());
     list->erase(std::unique(list->begin(), list->end()), list->end());
