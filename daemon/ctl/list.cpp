@@ -78,8 +78,7 @@ int run_list_units(Session& session) {
   std::vector<const bus::Data*> rows;
   for (const bus::Data& row : answer->items) {
     const std::string& name = row.items[0].text;
-    const bool shown = options.names.empty() ? is_wanted(options, row) : has_type(options, name);
-    if (shown && matches(name, options.names)) rows.push_back(&row);
+    if (is_wanted(options, row) && matches(name, options.names)) rows.push_back(&row);
   }
   std::sort(rows.begin(), rows.end(),
             [](const auto* a, const auto* b) { return a->items[0].text < b->items[0].text; });

@@ -237,6 +237,8 @@ TEST_F(CommandLine, APatternLeavesAloneWhatIsDown) {
   EXPECT_EQ(ctl({"show", "-P", "Id", "--all", "t@*"}).out, "t@1.service\n\nt@2.service\n");
   EXPECT_EQ(ctl({"show", "-P", "Id", "--state=inactive", "t@*"}).out, "t@2.service\n");
   EXPECT_EQ(ctl({"show", "-P", "Id", "-t", "socket", "t@*"}).out, "");
+  EXPECT_EQ(json::parse(ctl({"list-units", "--json", "t@*"}).out).size(), 1U);
+  EXPECT_EQ(json::parse(ctl({"list-units", "--json", "--all", "t@*"}).out).size(), 2U);
 }
 
 TEST_F(CommandLine, APatternThatMatchesNothingIsNoFailure) {
