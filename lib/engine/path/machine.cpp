@@ -13,7 +13,6 @@ namespace pidward::engine {
 namespace {
 
 using unit::Dependency;
-using unit::Directive;
 
 enum class PathState : std::uint8_t { dead, setting_up, waiting, running, failed };
 
