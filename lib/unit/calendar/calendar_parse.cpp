@@ -308,11 +308,13 @@ class CalendarReader {
       const auto inside = [&part](std::int64_t number) {
         return number >= part.least && number <= part.most;
       };
+      // The end is what the steps reach, and may be written beyond the limits.
       const bool has_end = range.last >= 0;
-      if (!inside(range.first) || (has_end && (!inside(range.last) || range.last < range.first))) {
+      const bool forward = !has_end || range.last >= range.first;
+      if (has_end && forward) range.last -= (range.last - range.first) % range.step;
+      if (!forward || !inside(range.first) || (has_end && !inside(range.last))) {
         return wrong(fmt::format("the {} is out of range", part.what));
       }
-      if (has_end) range.last -= (range.last - range.first) % range.step;
       if (range.last == range.first) range = {range.first};
       // A step with no end is to lead to a second number at least.
       const std::int64_t room = out_.from_month_end && &to == &out_.days ? range.first - part.least
