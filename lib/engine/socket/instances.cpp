@@ -19,6 +19,11 @@ std::string source_of(std::string_view peer) {
   return std::string(remote.substr(0, remote.rfind(':')));
 }
 
+/// The runtime counts the connections of all sockets; an instance is named after its socket's own.
+std::string with_number(std::string_view peer, std::uint64_t number) {
+  return fmt::format("{}{}", number, peer.substr(std::min(peer.find('-'), peer.size())));
+}
+
 }  // namespace
 
 /// The service that traffic starts (Accept=no): Service=, or the one of the same name. Others,
@@ -85,7 +90,6 @@ void SocketMachine::start_service(MachineContext& c) {
       return stop_pre(c, "resources");
     }
   }
-  status_.accepted += 1;
   c.emit(WatchListen{.unit = c.id(), .watch = false});
   set_state(c, SocketState::running);
 }
@@ -113,8 +117,9 @@ void SocketMachine::accept(MachineContext& c, const Incoming& event) {
   }
   auto pattern = unit::UnitName::parse(std::string(c.spec().name.prefix()) + "@.service");
   if (!pattern) return refuse(c, event, pattern.error().message());
-  auto name = pattern->with_instance(event.peer);
-  if (!name) name = pattern->with_instance(unit::escape(event.peer));
+  const std::string peer = with_number(event.peer, status_.accepted);
+  auto name = pattern->with_instance(peer);
+  if (!name) name = pattern->with_instance(unit::escape(peer));
   if (!name) return refuse(c, event, name.error().message());
   status_.accepted += 1;
   connections_.push_back({event.connection, source, *name, std::nullopt});

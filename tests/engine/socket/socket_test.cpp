@@ -147,6 +147,7 @@ TEST(SocketUnit, TrafficStartsTheServiceAndItsEndListensAgain) {
   EXPECT_EQ(socket.state(), SocketState::running);
   ASSERT_EQ(socket.context.requests.size(), 1U);
   EXPECT_EQ(socket.context.requests[0], std::pair(kService, JobType::start));
+  EXPECT_EQ(socket.machine().socket_status()->accepted, 0U) << "the service accepts";
   EXPECT_FALSE(socket.context.all<WatchListen>().back().watch);
   socket.service_is(ActiveState::active);
   EXPECT_EQ(socket.state(), SocketState::running);
@@ -223,7 +224,7 @@ TEST(SocketUnit, EveryConnectionGetsItsInstance) {
   socket.traffic(8, "1-127.0.0.1:22-127.0.0.1:4711");
   const auto loads = socket.context.all<LoadUnit>();
   ASSERT_EQ(loads.size(), 1U);
-  EXPECT_EQ(loads[0].name.str(), "web@1-127.0.0.1:22-127.0.0.1:4711.service");
+  EXPECT_EQ(loads[0].name.str(), "web@0-127.0.0.1:22-127.0.0.1:4711.service");
   socket.instance(UnitId(9), loads[0].name.str());
   EXPECT_EQ(socket.context.requests.back(), std::pair(UnitId(9), JobType::start));
   EXPECT_EQ(socket.state(), SocketState::listening);
@@ -232,6 +233,18 @@ TEST(SocketUnit, EveryConnectionGetsItsInstance) {
   socket.machine().triggered_changed(socket.context, UnitId(9));
   EXPECT_EQ(socket.machine().socket_status()->connections, 0U);
   EXPECT_EQ(socket.context.all<CloseConnection>().size(), 1U) << "it never ran";
+}
+
+TEST(SocketUnit, NumbersItsOwnConnections) {
+  Socket socket;
+  socket.set(Directive::Accept, true);
+  socket.listening();
+  socket.traffic(8, "8-4711-0");
+  socket.traffic(11, "11-4711-0");
+  const auto loads = socket.context.all<LoadUnit>();
+  ASSERT_EQ(loads.size(), 2U);
+  EXPECT_EQ(loads[0].name.str(), "web@0-4711-0.service");
+  EXPECT_EQ(loads[1].name.str(), "web@1-4711-0.service");
 }
 
 TEST(SocketUnit, AConnectionThatIsToldAgainIsNotAcceptedTwice) {
