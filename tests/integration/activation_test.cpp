@@ -111,6 +111,15 @@ TEST_F(Activation, AcceptMakesAnInstanceForEachConnection) {
   EXPECT_EQ(supervisor_.property("each.socket", "ActiveState"), "active");
 }
 
+TEST_F(Activation, ASocketWhoseInstancesHaveNoServiceFails) {
+  socket("nobody", "Accept=yes\n");
+  ASSERT_EQ(supervisor_.ctl({"start", "nobody.socket"}).exit_code, 0);
+  static_cast<void>(ask("nobody"));  // reset or closed, as it comes
+  EXPECT_TRUE(supervisor_.reaches("nobody.socket", "ActiveState", "failed"));
+  EXPECT_EQ(supervisor_.property("nobody.socket", "Result"), "resources");
+  EXPECT_EQ(supervisor_.property("nobody.socket", "NAccepted"), "1");
+}
+
 TEST_F(Activation, AnInstanceIsToldWhoIsAtTheOtherEnd) {
   constexpr const char* kAddress = "127.0.0.1 18473";
   supervisor_.write_unit("peer.socket",

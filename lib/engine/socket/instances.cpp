@@ -145,8 +145,9 @@ void SocketMachine::hand_over(MachineContext& c, Connection& connection) {
   const auto give_up = [&](std::string_view why) {
     c.log(LogLevel::error, "socket-start-failed",
           fmt::format("{} cannot be started for a connection: {}", connection.instance.str(), why));
-    status_.refused += 1;
     forget_instance(c, instance);
+    // The next connection would fare no better.
+    if (status_.state == SocketState::listening) stop_pre(c, "resources");
   };
   if (machine == nullptr) {
     c.emit(CloseConnection{connection.number});

@@ -247,6 +247,20 @@ TEST(SocketUnit, NumbersItsOwnConnections) {
   EXPECT_EQ(loads[1].name.str(), "web@1-4711-0.service");
 }
 
+TEST(SocketUnit, AnInstanceThatCannotBeRequestedFailsTheSocket) {
+  Socket socket;
+  socket.set(Directive::Accept, true);
+  socket.listening();
+  socket.context.refuse_requests = true;
+  socket.traffic(8, "8-4711-0");
+  socket.instance(UnitId(9), "web@0-4711-0.service");
+  EXPECT_EQ(socket.state(), SocketState::failed);
+  EXPECT_EQ(socket.result(), "resources");
+  EXPECT_EQ(socket.machine().socket_status()->accepted, 1U);
+  EXPECT_EQ(socket.machine().socket_status()->refused, 0U);
+  EXPECT_EQ(socket.machine().socket_status()->connections, 0U);
+}
+
 TEST(SocketUnit, AConnectionThatIsToldAgainIsNotAcceptedTwice) {
   Socket socket;
   socket.set(Directive::Accept, true);
