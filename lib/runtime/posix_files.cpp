@@ -137,15 +137,20 @@ Result<std::vector<std::string>> PosixFileSource::list(const std::string& path) 
   return names_in(*std::move(directory), path);
 }
 
-Status make_directories(const std::string& path, unsigned mode) {
+Status make_directories(const std::string& path, std::optional<unsigned> mode) {
   std::size_t at = 0;
   while (at != std::string::npos) {
     at = path.find('/', at + 1);
     const std::string part = path.substr(0, at);
     if (part.empty() || part == "/" || part == ".") continue;
-    if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST) {
+    if (::mkdir(part.c_str(), mode.value_or(0755)) != 0) {
+      if (errno == EEXIST) continue;
       return path_error(errno, "Cannot make the directory", part);
     }
+    if (!mode) continue;
+    // By its descriptor: others may put a link in its place where they may write.
+    PIDWARD_TRY(const sys::Fd made, sys::open_path(part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    if (::fchmod(made.get(), *mode) != 0) return path_error(errno, "Cannot set the mode of", part);
   }
   return {};
 }

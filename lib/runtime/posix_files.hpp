@@ -25,8 +25,9 @@ class PosixFileSink final : public unit::FileSink {
   Status remove_tree(const std::string& path) override;
 };
 
-/// mkdir -p with `mode` for what is made. Errors name the component that failed.
-Status make_directories(const std::string& path, unsigned mode = 0755);
+/// mkdir -p; what is made has `mode` whatever the umask, or 0755 less the umask. Errors name the
+/// component that failed.
+Status make_directories(const std::string& path, std::optional<unsigned> mode = {});
 /// rm -r that follows no link and stays below `path`. A missing tree is success.
 Status remove_tree(const std::string& path);
 /// Writes `content` to a temporary file beside `path` and renames it into place.

@@ -223,6 +223,7 @@ Result<std::vector<ListeningSocket>> open_sockets(const unit::UnitSpec& spec) {
         std::find_if(sockets.begin(), sockets.end(),
                      [](const ListeningSocket& socket) { return !socket.path.empty(); });
     if (file == sockets.end()) break;
+    PIDWARD_CHECK(make_parents(link, spec.settings));
     PosixFileSink sink;
     PIDWARD_CHECK(sink.make_link(link, file->path, true));
   }

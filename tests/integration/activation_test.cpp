@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "integration/supervisor.hpp"
@@ -118,6 +119,19 @@ TEST_F(Activation, ASocketWhoseInstancesHaveNoServiceFails) {
   EXPECT_TRUE(supervisor_.reaches("nobody.socket", "ActiveState", "failed"));
   EXPECT_EQ(supervisor_.property("nobody.socket", "Result"), "resources");
   EXPECT_EQ(supervisor_.property("nobody.socket", "NAccepted"), "1");
+}
+
+TEST_F(Activation, DirectoriesThatAreMadeHaveTheModeThatIsWritten) {
+  supervisor_.write_unit(
+      "open.socket", "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=" + path("wide/open") +
+                         "\nSymlinks=" + path("links/open") + "\nDirectoryMode=0777\n");
+  service("open", "ExecStart=/bin/sleep 1000\n");
+  ASSERT_EQ(supervisor_.ctl({"start", "open.socket"}).exit_code, 0);
+  for (const char* name : {"wide", "links"}) {
+    struct stat status {};
+    ASSERT_EQ(::stat(path(name).c_str(), &status), 0) << name;
+    EXPECT_EQ(status.st_mode & 07777U, 0777U) << name;
+  }
 }
 
 TEST_F(Activation, AnInstanceIsToldWhoIsAtTheOtherEnd) {

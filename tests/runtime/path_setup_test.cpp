@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "runtime/path_watcher.hpp"
 #include "support/temporary_directory.hpp"
@@ -77,6 +78,15 @@ TEST_F(PathSetups, WritesAreToldOfAsTheKindHasIt) {
   EXPECT_EQ(read_path_events(modified).hit, path("file"));
   open.close();
   EXPECT_EQ(read_path_events(changed).hit, path("file"));
+}
+
+TEST_F(PathSetups, DirectoriesHaveTheModeThatIsWrittenWhateverTheUmask) {
+  const mode_t before = ::umask(0077);
+  EXPECT_TRUE(make_watched_directories({{Kind::not_empty, path("wide/open"), {}}}, 0777));
+  ::umask(before);
+  for (const char* name : {"wide", "wide/open"}) {
+    EXPECT_EQ(std::filesystem::status(path(name)).permissions(), std::filesystem::perms(0777));
+  }
 }
 
 TEST_F(PathSetups, MakeDirectoryMakesWhatIsToChangeOrFill) {
