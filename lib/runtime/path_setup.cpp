@@ -94,7 +94,10 @@ class Watches {
     }
     const int number = watch(path, target_mask(watched.kind));
     if (number >= 0) setup_.watches.push_back({number, index, true, {}});
-    if (any || number >= 0) return {};
+    // A link may go while what it leads to stays.
+    const int link = watch(path, target_mask(watched.kind) | IN_DONT_FOLLOW);
+    if (link >= 0 && link != number) setup_.watches.push_back({link, index, true, {}});
+    if (any || number >= 0 || link >= 0) return {};
     return Error::from_errno(error_, fmt::format("Cannot watch {}", path));
   }
 

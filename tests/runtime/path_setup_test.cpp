@@ -80,6 +80,19 @@ TEST_F(PathSetups, WritesAreToldOfAsTheKindHasIt) {
   EXPECT_EQ(read_path_events(changed).hit, path("file"));
 }
 
+TEST_F(PathSetups, ALinkThatIsRemovedHasChanged) {
+  directory_.write("file", "");
+  std::filesystem::create_symlink(path("file"), path("link"));
+  const PathSetup changed = set_up(Kind::changed, "link");
+  const PathSetup modified = set_up(Kind::modified, "link");
+  std::ofstream(path("file")) << "text";
+  EXPECT_EQ(read_path_events(changed).hit, path("link"));
+  EXPECT_EQ(read_path_events(modified).hit, path("link"));
+  std::filesystem::remove(path("link"));
+  EXPECT_EQ(read_path_events(changed).hit, path("link"));
+  EXPECT_EQ(read_path_events(modified).hit, path("link"));
+}
+
 TEST_F(PathSetups, DirectoriesHaveTheModeThatIsWrittenWhateverTheUmask) {
   const mode_t before = ::umask(0077);
   EXPECT_TRUE(make_watched_directories({{Kind::not_empty, path("wide/open"), {}}}, 0777));
