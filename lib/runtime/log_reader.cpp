@@ -65,6 +65,33 @@ std::vector<LogLine> join_pieces(std::vector<LogLine> lines) {
   return joined;
 }
 
+struct YoungerFile {
+  std::uint64_t inode = 0;
+  sys::Fd fd;
+};
+
+// The files of a unit that are younger than the one with this inode, the youngest first; all if it
+// is gone.
+std::vector<YoungerFile> younger_files(const std::string& directory, const std::string& unit,
+                                       std::uint64_t inode) {
+  std::vector<YoungerFile> files;
+  // A rotation that is under way leaves one number out, and may show a file under two.
+  for (unsigned age = 0, missing = 0; missing < 2; ++age) {
+    auto file = sys::open_path(log_file_path(directory, unit, age), O_RDONLY);
+    struct stat status {};
+    if (!file || ::fstat(file->get(), &status) != 0) {
+      ++missing;
+      continue;
+    }
+    missing = 0;
+    if (status.st_ino == inode) break;
+    const bool is_known = std::ranges::any_of(
+        files, [&](const YoungerFile& other) { return other.inode == status.st_ino; });
+    if (!is_known) files.push_back({status.st_ino, *std::move(file)});
+  }
+  return files;
+}
+
 }  // namespace
 
 Result<std::vector<LogLine>> read_last_log_lines(const std::string& directory,
@@ -111,7 +138,10 @@ Result<LogFollower> LogFollower::open(const std::string& directory, const std::s
                           IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM) < 0) {
     return Error::from_errno(errno, "Cannot watch " + directory);
   }
-  if (auto file = sys::open_path(log_file_path(directory, unit), O_RDONLY)) {
+  // The next older one while a rotation is under way.
+  for (unsigned age = 0; age < 2 && !follower.file_; ++age) {
+    auto file = sys::open_path(log_file_path(directory, unit, age), O_RDONLY);
+    if (!file) continue;
     struct stat status {};
     if (::fstat(file->get(), &status) == 0) follower.inode_ = status.st_ino;
     const off_t end = ::lseek(file->get(), 0, SEEK_END);
@@ -137,18 +167,16 @@ Result<std::vector<LogLine>> LogFollower::read_new() {
   }
   std::vector<LogLine> lines;
   PIDWARD_CHECK(take(lines));
-  struct stat status {};
-  const std::string path = log_file_path(directory_, unit_);
-  if (::stat(path.c_str(), &status) == 0 && status.st_ino != inode_) {
-    // Rotated: what is left of the old file was read above. Files rotated past in between are lost
-    // to a follower.
-    auto file = sys::open_path(path, O_RDONLY);
-    if (file) {
-      inode_ = status.st_ino;
-      file_ = *std::move(file);
-      partial_.clear();
-      PIDWARD_CHECK(take(lines));
-    }
+  // Rotated, maybe more than once: what is left of the old file is read above, the younger ones are
+  // new as a whole.
+  std::vector<YoungerFile> younger = younger_files(directory_, unit_, inode_);
+  for (auto file = younger.rbegin(); file != younger.rend(); ++file) {
+    // Lines may have come between the first reading and the rotation.
+    if (file == younger.rbegin()) PIDWARD_CHECK(take(lines));
+    inode_ = file->inode;
+    file_ = std::move(file->fd);
+    partial_.clear();
+    PIDWARD_CHECK(take(lines));
   }
   return join_pieces(std::move(lines));
 }

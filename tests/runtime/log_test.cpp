@@ -277,7 +277,7 @@ TEST(LogFollower, TheLastLinesEndWhereItBegins) {
     }
   };
   append(10);
-  for (const int meanwhile : {0, 3, 25}) {  // the last of them with a rotation
+  for (const int meanwhile : {0, 3, 25, 70}) {  // the third with a rotation, the last with two
     auto follower = LogFollower::open(directory.path(), "a.service");
     ASSERT_TRUE(follower);
     const int before = last;
