@@ -1,5 +1,5 @@
-// How show prints the value of a property: as systemctl does, so that scripts written for it can read
-// it.
+// How show prints the value of a property: as systemctl does, so that scripts written for it can
+// read it.
 #pragma once
 
 #include <string>
