@@ -65,11 +65,13 @@ TEST_F(CommandLine, ShowsValuesAsTheyAreWritten) {
   unit("values.service",
        "[Service]\nType=oneshot\nExecStart=/bin/true\nUMask=0027\nRuntimeDirectoryMode=0750\n"
        "Environment=\"A=b c\" B=2 \"C=x\\ny\"\nSuccessExitStatus=9 SIGKILL\n"
-       "CapabilityBoundingSet=CAP_KILL CAP_CHOWN\nCPUAffinity=0 1\nRestartSec=1.5s\n"
+       "CapabilityBoundingSet=CAP_KILL CAP_CHOWN\nCPUAffinity=0 1 3\nRestartSec=1.5s\n"
        "TimeoutStartSec=1h 500ms\nTimeoutStopSec=500ms\nRuntimeDirectory=a:b\n"
        "StandardInputText=hello\nRestrictAddressFamilies=~AF_INET\n"
-       "ExecStartPost=-/bin/sh -c 'exit 3'\nExecStopPost=/bin/sh -c 'kill -9 $$$$'\n"
        "[Unit]\nDocumentation=man:a(1) http://x/\n");
+  unit("ends.service",
+       "[Service]\nType=oneshot\nExecStart=/bin/true\nExecStartPost=-/bin/sh -c 'exit 3'\n"
+       "ExecStopPost=/bin/sh -c 'kill -9 $$$$'\n");
   unit("values.socket", "[Socket]\nListenStream=/run/x\nListenFIFO=/run/y\n");
   unit("values.path", "[Path]\nPathExists=/x\nPathChanged=/y\n");
   unit("values.timer",
@@ -83,16 +85,15 @@ TEST_F(CommandLine, ShowsValuesAsTheyAreWritten) {
   for (const char* line :
        {"UMask=0027\n", "RuntimeDirectoryMode=0750\n", "Environment=\"A=b c\" B=2 \"C=x\\ny\"\n",
         "SuccessExitStatus=9 KILL\n", "CPUWeight=[not set]\n", "MemoryMax=infinity\n",
-        "CapabilityBoundingSet=cap_chown cap_kill\n", "AmbientCapabilities=\n", "CPUAffinity=0-1\n",
-        "RestartUSec=1.500000s\n", "TimeoutStartUSec=1h 500ms\n", "TimeoutStopUSec=500ms\n",
-        "RuntimeDirectorySymlink=a:b\n", "StandardInputData=aGVsbG8K\n",
+        "CapabilityBoundingSet=cap_chown cap_kill\n", "AmbientCapabilities=\n",
+        "CPUAffinity=0-1 3\n", "RestartUSec=1.500000s\n", "TimeoutStartUSec=1h 500ms\n",
+        "TimeoutStopUSec=500ms\n", "RuntimeDirectorySymlink=a:b\n", "StandardInputData=aGVsbG8K\n",
         "RestrictAddressFamilies=~AF_INET\n", "Documentation=\"man:a(1)\" http://x/\n",
         "pid=0 ; code=(null) ; status=0/0 }\n", "LogLevelMax=-1\n"}) {
     EXPECT_NE(shown.out.find(line), std::string::npos) << line << shown.out;
   }
-  ctl({"start", "values"});
-  const std::string ends =
-      ctl({"show", "values", "-p", "ExecStart,ExecStartPost,ExecStopPost"}).out;
+  ctl({"start", "ends"});
+  const std::string ends = ctl({"show", "ends", "-p", "ExecStart,ExecStartPost,ExecStopPost"}).out;
   for (const char* end :
        {"code=exited ; status=0 }", "code=exited ; status=3 }", "code=killed ; status=9/KILL }"}) {
     EXPECT_NE(ends.find(end), std::string::npos) << end << ends;
