@@ -160,8 +160,15 @@ std::string exec_text(const bus::Data& command) {
       command.items[7].number, end_text(command.items[8].number, command.items[9].integer()));
 }
 
+/// Processors or memory nodes.
+bool is_set_of_numbers(const std::string& name) {
+  constexpr std::array<std::string_view, 4> kEnds{"CPUAffinity", "NUMAMask", "CPUs", "MemoryNodes"};
+  return std::any_of(kEnds.begin(), kEnds.end(),
+                     [&](std::string_view end) { return name.ends_with(end); });
+}
+
 /// "0-1 3" of a bit mask, least significant byte first.
-std::string processors(const bus::Data& mask) {
+std::string ranges(const bus::Data& mask) {
   const std::string bytes = bytes_of(mask);
   const auto is_set = [&bytes](std::size_t bit) {
     return bit / 8 < bytes.size() &&
@@ -231,9 +238,11 @@ std::vector<std::string> property_text(const std::string& name, const bus::Data&
   if (name == "LoadError" && data.items.size() == 2) {
     return {data.items[0].text.empty() ? "" : data.items[0].text + ": " + data.items[1].text};
   }
-  if (name == "CPUAffinity") return {processors(data)};
+  if (is_set_of_numbers(name)) return {ranges(data)};
   if (name == "StandardInputData") return {unit::format_base64(bytes_of(data))};
-  if (data.type != 'a' || data.items.empty()) return {plain(data)};
+  // A list with a line for each entry has none where there are none.
+  if (data.type == 'a' && data.items.empty() && data.contents.starts_with('(')) return {};
+  if (data.type != 'a') return {plain(data)};
   if (data.contents.ends_with("ttttuii)")) return each(data, exec_text);
   if (name == "EnvironmentFiles") {
     return each(data, [](const bus::Data& item) {

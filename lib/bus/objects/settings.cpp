@@ -362,21 +362,18 @@ std::optional<std::uint64_t> default_of_manager(const Subject& subject, const Ro
   const unit::Settings& settings = subject.settings();
   if (settings.is_set(row.id)) return std::nullopt;
   const engine::EngineConfig& config = subject.manager.engine().config();
-  if (row.id == Directive::StartLimitBurst) return config.default_start_limit_burst;
-  if (row.id == Directive::TriggerLimitBurst) return engine::trigger_burst(subject.spec());
-  const std::pair<Directive, Duration> spans[] = {
-      {Directive::TimeoutStartSec, engine::start_timeout(settings, config)},
-      {Directive::TimeoutStopSec, engine::stop_timeout(settings, config)},
-      {Directive::TimeoutAbortSec, engine::abort_timeout(settings, config)},
-      {Directive::TimeoutSec, config.default_timeout_start},
-      {Directive::RestartSec, config.default_restart},
-      {Directive::StartLimitIntervalSec, config.default_start_limit_interval},
-      {Directive::TriggerLimitIntervalSec, engine::trigger_interval(subject.spec())},
-  };
-  for (const auto& [directive, span] : spans) {
-    if (directive == row.id) return to_bus_usec(span);
-  }
-  return std::nullopt;
+  const auto is = [&row](Directive directive) { return row.id == directive; };
+  if (is(Directive::StartLimitBurst)) return config.default_start_limit_burst;
+  if (is(Directive::TriggerLimitBurst)) return engine::trigger_burst(subject.spec());
+  std::optional<Duration> span;
+  if (is(Directive::TimeoutStartSec)) span = engine::start_timeout(settings, config);
+  if (is(Directive::TimeoutStopSec)) span = engine::stop_timeout(settings, config);
+  if (is(Directive::TimeoutAbortSec)) span = engine::abort_timeout(settings, config);
+  if (is(Directive::TimeoutSec)) span = config.default_timeout_start;
+  if (is(Directive::RestartSec)) span = config.default_restart;
+  if (is(Directive::StartLimitIntervalSec)) span = config.default_start_limit_interval;
+  if (is(Directive::TriggerLimitIntervalSec)) span = engine::trigger_interval(subject.spec());
+  return span ? std::optional(to_bus_usec(*span)) : std::nullopt;
 }
 
 void write_setting(Writer& out, const Subject& subject, const unit::Row* row) {

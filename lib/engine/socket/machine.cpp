@@ -55,7 +55,6 @@ StartOutcome SocketMachine::start(MachineContext& context, std::uint32_t leftove
                 fmt::format("{} process(es) of an earlier run are still there", leftovers));
   }
   status_.result = "success";
-  status_.accepted = status_.refused = 0;
   tree_empty_ = leftovers == 0;
   trigger_limit_ = {};
   if (!run_list(context, Directive::ExecStartPre, SocketState::start_pre)) enter_start(context);

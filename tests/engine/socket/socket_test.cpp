@@ -245,6 +245,11 @@ TEST(SocketUnit, NumbersItsOwnConnections) {
   ASSERT_EQ(loads.size(), 2U);
   EXPECT_EQ(loads[0].name.str(), "web@0-4711-0.service");
   EXPECT_EQ(loads[1].name.str(), "web@1-4711-0.service");
+  // An instance may outlive the socket's run: no name comes twice.
+  socket.stop();
+  socket.listening();
+  socket.traffic(12, "12-4711-0");
+  EXPECT_EQ(socket.context.all<LoadUnit>().back().name.str(), "web@2-4711-0.service");
 }
 
 TEST(SocketUnit, AnInstanceThatCannotBeRequestedFailsTheSocket) {
