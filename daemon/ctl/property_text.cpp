@@ -40,38 +40,24 @@ std::string shell_word(const std::string& word) {
   return quoted + '"';
 }
 
-/// Below a minute with a point: 1.500000s. From there on unit by unit, the last with a point again.
+/// What is less than a minute of it with a point: 1.500000s, 500ms, 1h 1.500000s.
 std::string span_text(std::uint64_t usec) {
   struct Unit {
-    std::string_view suffix;
     std::uint64_t usec;
     int decimals;
+    std::string_view suffix;
   };
   constexpr std::uint64_t kMinute = 60'000'000;
-  static constexpr std::array<Unit, 9> kUnits{{{"y", 31'557'600'000'000, 0},
-                                               {"month", 2'629'800'000'000, 0},
-                                               {"w", 604'800'000'000, 0},
-                                               {"d", 86'400'000'000, 0},
-                                               {"h", 3'600'000'000, 0},
-                                               {"min", kMinute, 0},
-                                               {"s", 1'000'000, 6},
-                                               {"ms", 1'000, 3},
-                                               {"us", 1, 0}}};
   if (usec == UINT64_MAX) return "infinity";
-  if (usec == 0) return "0";
-  std::string text;
-  for (const Unit& unit : kUnits) {
-    if (usec < unit.usec) continue;
-    const std::uint64_t whole = usec / unit.usec;
-    const std::uint64_t rest = usec % unit.usec;
-    if (!text.empty()) text += ' ';
-    if (usec < kMinute && rest > 0) {
-      return text + fmt::format("{}.{:0{}}{}", whole, rest, unit.decimals, unit.suffix);
-    }
-    text += fmt::format("{}{}", whole, unit.suffix);
-    usec = rest;
-  }
-  return text;
+  const std::uint64_t rest = usec % kMinute;
+  const std::string minutes = format_span(from_bus_usec(usec - rest));
+  if (rest == 0) return minutes;
+  const Unit unit = rest >= 1'000'000 ? Unit{1'000'000, 6, "s"}
+                    : rest >= 1'000   ? Unit{1'000, 3, "ms"}
+                                      : Unit{1, 0, "us"};
+  const std::uint64_t part = rest % unit.usec;
+  return fmt::format("{}{}{}{}", usec == rest ? "" : minutes + " ", rest / unit.usec,
+                     part == 0 ? "" : fmt::format(".{:0{}}", part, unit.decimals), unit.suffix);
 }
 
 std::string signal_word(std::int64_t number) {

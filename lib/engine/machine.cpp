@@ -7,8 +7,8 @@ namespace pidward::engine {
 Status Machine::kill(MachineContext& context, KillWhom whom, int signal) {
   static_cast<void>(whom);
   static_cast<void>(signal);
-  return Error(Errc::no_such_process,
-               fmt::format("{} has no processes to signal", context.spec().name.str()));
+  return Error(Errc::not_supported,
+               fmt::format("{} has no processes of its own to signal", context.spec().name.str()));
 }
 
 Status Machine::abandon(MachineContext& context) {

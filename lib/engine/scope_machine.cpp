@@ -48,9 +48,10 @@ class ScopeMachine final : public Machine {
     status_.result = ServiceResult::success;
     if (state_ == ScopeState::failed) enter(context, ScopeState::dead);
   }
-  Status kill(MachineContext& context, KillWhom whom, int signal) override {
+  Status kill(MachineContext& context, KillWhom /*whom*/, int signal) override {
     if (active() != ActiveState::active && active() != ActiveState::deactivating) {
-      return Machine::kill(context, whom, signal);
+      return Error(Errc::no_such_process,
+                   fmt::format("{} has no processes to signal", context.spec().name.str()));
     }
     context.emit(KillProcesses{context.id(), KillWhom::all, signal});
     return {};

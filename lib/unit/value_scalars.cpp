@@ -6,6 +6,7 @@
 
 #include <fmt/core.h>
 
+#include "base/number.hpp"
 #include "unit/enums.hpp"
 #include "unit/nearest.hpp"
 #include "unit/syntax/words.hpp"
@@ -77,11 +78,10 @@ Result<std::uint64_t> take_size(std::string_view& rest, std::string_view& units,
   const std::size_t dot = number.find('.');
   const std::string_view whole_text = number.substr(0, dot);
   if (!is_number(whole_text)) return not_a(text, "a size: a number is expected first");
-  std::uint64_t whole = 0;
-  const auto read =
-      std::from_chars(whole_text.data(), whole_text.data() + whole_text.size(), whole);
-  if (read.ec != std::errc() || whole > (kNoLimit - 1) / factor) return too_large_a_size(text);
-  if (dot == std::string_view::npos) return whole * factor;
+  const auto whole = parse_number<std::uint64_t>(whole_text);
+  if (!whole || *whole > (kNoLimit - 1) / factor) return too_large_a_size(text);
+  const std::uint64_t size = *whole * factor;
+  if (dot == std::string_view::npos) return size;
   const std::string_view fraction = number.substr(dot + 1);
   constexpr std::size_t kDigits = 9;
   if (!is_number(fraction) || fraction.size() > kDigits)
@@ -90,8 +90,8 @@ Result<std::uint64_t> take_size(std::string_view& rest, std::string_view& units,
   for (auto digit = fraction.rbegin(); digit != fraction.rend(); ++digit)
     share = (share + (*digit - '0')) / 10;
   const auto part = static_cast<std::uint64_t>(share * static_cast<double>(factor));
-  if (whole * factor > kNoLimit - 1 - part) return too_large_a_size(text);
-  return whole * factor + part;
+  if (size > kNoLimit - 1 - part) return too_large_a_size(text);
+  return size + part;
 }
 
 std::string enumeration_of(std::span<const std::string_view> words) {

@@ -1,7 +1,6 @@
 #include "bus/objects/common.hpp"
 
 #include <algorithm>
-#include <array>
 #include <csignal>
 
 #include <fmt/core.h>
@@ -12,12 +11,6 @@
 namespace pidward::bus {
 
 namespace {
-
-bool has_processes(unit::UnitType type) {
-  constexpr std::array kWithout{unit::UnitType::target, unit::UnitType::timer, unit::UnitType::path,
-                                unit::UnitType::device, unit::UnitType::automount};
-  return std::find(kWithout.begin(), kWithout.end(), type) == kWithout.end();
-}
 
 /// False, and the call failed, for what is no unit's name.
 bool check_name(const CallPtr& call, const std::string& name) {
@@ -257,12 +250,6 @@ void kill_unit(const CallPtr& call, UnitId unit, const std::string& whom, int si
   if (signal < 1 || signal > SIGRTMAX) {
     return call->fail(
         Error(Errc::invalid_argument, fmt::format("Signal number {} is out of range.", signal)));
-  }
-  const auto spec = call->services().manager.engine().spec(unit);
-  if (spec && !has_processes(spec->name.type())) {
-    return call->fail(
-        Error(Errc::not_supported, fmt::format("A {} has no processes that could be killed",
-                                               unit::to_string(spec->name.type()))));
   }
   const Status status = call->services().manager.kill(unit, target, signal);
   // As systemd has it: "all" of nothing is fine unless the caller asked to be told.

@@ -1,6 +1,5 @@
 // Settings on the bus: made from the directive table, so that a new row is a new property.
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <deque>
 
@@ -355,16 +354,18 @@ void add_setting(Interface& interface, const Row& row) {
   interface.add(property);
 }
 
-}  // namespace
-
-/// What pidward.yaml says for a setting that the unit leaves open.
-std::optional<std::uint64_t> default_of_manager(const Subject& subject, const Row& row) {
+/// What holds for a setting that the unit leaves open, where that is not the table's default:
+/// pidward.yaml's word, what depends on other settings, and systemd's -1 for none.
+std::optional<std::uint64_t> number_where_unset(const Subject& subject, const Row& row) {
   const unit::Settings& settings = subject.settings();
   if (settings.is_set(row.id)) return std::nullopt;
   const engine::EngineConfig& config = subject.manager.engine().config();
   const auto is = [&row](Directive directive) { return row.id == directive; };
   if (is(Directive::StartLimitBurst)) return config.default_start_limit_burst;
   if (is(Directive::TriggerLimitBurst)) return engine::trigger_burst(subject.spec());
+  if (is(Directive::LogLevelMax) || is(Directive::Mark) || is(Directive::Priority)) {
+    return static_cast<std::uint64_t>(-1);
+  }
   std::optional<Duration> span;
   if (is(Directive::TimeoutStartSec)) span = engine::start_timeout(settings, config);
   if (is(Directive::TimeoutStopSec)) span = engine::stop_timeout(settings, config);
@@ -376,16 +377,11 @@ std::optional<std::uint64_t> default_of_manager(const Subject& subject, const Ro
   return span ? std::optional(to_bus_usec(*span)) : std::nullopt;
 }
 
+}  // namespace
+
 void write_setting(Writer& out, const Subject& subject, const unit::Row* row) {
-  if (const auto number = default_of_manager(subject, *row)) {
+  if (const auto number = number_where_unset(subject, *row)) {
     return write_number(out, row->bus_type, *number);
-  }
-  constexpr std::array kNoneIsMinusOne{Directive::LogLevelMax, Directive::Mark,
-                                       Directive::Priority};
-  if (!subject.settings().is_set(row->id) &&
-      std::find(kNoneIsMinusOne.begin(), kNoneIsMinusOne.end(), row->id) != kNoneIsMinusOne.end()) {
-    out.i(-1);
-    return;
   }
   const Value* value = value_of(subject, *row);
   if (value != nullptr) return write_value(out, *row, *value);

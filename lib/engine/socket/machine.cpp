@@ -86,6 +86,16 @@ void SocketMachine::handle(MachineContext& context, const Event& event) {
   control_event(context, event);
 }
 
+/// Its commands are all the processes that it has.
+Status SocketMachine::kill(MachineContext& context, KillWhom whom, int signal) {
+  if (whom == KillWhom::main || !control_.process) {
+    return Error(Errc::no_such_process,
+                 fmt::format("{} has no such process to signal", context.spec().name.str()));
+  }
+  context.emit(KillProcesses{.unit = context.id(), .whom = whom, .signal = signal});
+  return {};
+}
+
 void SocketMachine::start_limit_hit(MachineContext& context) {
   refuse_start(context, "start-limit-hit",
                "Started too often in too short a time (StartLimitBurst=)");

@@ -73,6 +73,7 @@ class SocketMachine final : public Machine {
   void start_limit_hit(MachineContext& context) override;
   void preparation_failed(MachineContext& context, const Error& error) override;
   void reset_failed(MachineContext& context) override;
+  Status kill(MachineContext& context, KillWhom whom, int signal) override;
   void settings_replaced(MachineContext& context) override;
   void triggered_changed(MachineContext& context, UnitId triggered) override;
   void unit_loaded(MachineContext& context, UnitId loaded) override;

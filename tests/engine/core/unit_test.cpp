@@ -124,6 +124,21 @@ TEST_F(Units, ARefusalBecauseOfLeftoversEndsTheJobEachTime) {
   EXPECT_EQ(result(ask("a.service", JobType::restart)), JobResult::failed);
 }
 
+TEST_F(Units, OnlyWhatHasProcessesOfItsOwnIsKilled) {
+  add({Build("a.target"), Build("a.slice"), Build("a.scope"), Build("a.service"),
+       Build("a.socket")});
+  const auto refusal_of = [&](std::string_view name, KillWhom whom) {
+    Effects effects;
+    const Status status = engine_.kill(id(name), whom, SIGTERM, now_, effects);
+    return status ? Errc::failed : status.error().code();
+  };
+  EXPECT_EQ(refusal_of("a.target", KillWhom::all), Errc::not_supported);
+  EXPECT_EQ(refusal_of("a.slice", KillWhom::all), Errc::not_supported);
+  EXPECT_EQ(refusal_of("a.scope", KillWhom::all), Errc::no_such_process);
+  EXPECT_EQ(refusal_of("a.socket", KillWhom::all), Errc::no_such_process);
+  EXPECT_EQ(refusal_of("a.service", KillWhom::main), Errc::no_such_process);
+}
+
 TEST_F(Units, OneThatNobodyNeedsIsRemovedWithAllItsNames) {
   add({Build("a.service").alias("other.service"), Build("b.service"),
        Build("b.target").with(Dependency::Wants, "b.service")});
