@@ -65,7 +65,6 @@ class Core {
   [[nodiscard]] bool can_stop(const Unit& unit) const;
   [[nodiscard]] bool can_reload(const Unit& unit) const;
   [[nodiscard]] bool can_isolate(const Unit& unit) const;
-  [[nodiscard]] bool ignores_isolate(const Unit& unit) const;
   [[nodiscard]] bool is_perpetual(const Unit& unit) const;
 
   // jobs.cpp

@@ -183,6 +183,7 @@ void Core::run_reload(Unit& unit, Job& job) {
         fmt::format("{} cannot be reloaded because it is not active", unit.name()), job.id);
     return finish(job.id, JobResult::invalid, true);
   }
+  if (!unit.machine->can_reload(*unit.spec)) return finish(job.id, JobResult::done, true);
   UnitContext context(*this, unit);
   unit.machine->reload(context);
 }

@@ -162,6 +162,8 @@ class Machine {
   /// Called only when can_reload() and the unit is active. Ends in changed() from reloading to
   /// active.
   virtual void reload(MachineContext& context) { static_cast<void>(context); }
+  /// Whether the unit itself has something to reload; what PropagatesReloadTo= passes on is not
+  /// its own.
   [[nodiscard]] virtual bool can_reload(const unit::UnitSpec& spec) const {
     static_cast<void>(spec);
     return false;

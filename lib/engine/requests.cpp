@@ -1,4 +1,6 @@
 // What people and machines ask for.
+#include <algorithm>
+
 #include <fmt/core.h>
 
 #include "engine/context.hpp"
@@ -31,33 +33,16 @@ bool Core::can_stop(const Unit& unit) const {
 }
 
 bool Core::can_reload(const Unit& unit) const {
-  return unit.machine->can_reload(*unit.spec);
+  if (unit.machine->can_reload(*unit.spec)) return true;
+  // A service without a way to reload has none; for a target, what it passes on is all of it.
+  if (unit.type() == UnitType::service || is_external(unit)) return false;
+  return std::ranges::any_of(unit.edges, [](const Edge& edge) {
+    return edge.kind == unit::Dependency::PropagatesReloadTo;
+  });
 }
 
 bool Core::can_isolate(const Unit& unit) const {
   return can_start(unit) && unit.spec->settings.boolean(Directive::AllowIsolate);
-}
-
-bool Core::ignores_isolate(const Unit& unit) const {
-  if (unit.spec->settings.is_set(Directive::IgnoreOnIsolate)) {
-    return unit.spec->settings.boolean(Directive::IgnoreOnIsolate);
-  }
-  switch (unit.type()) {
-    case UnitType::service:
-    case UnitType::target:
-    case UnitType::socket:
-    case UnitType::timer:
-    case UnitType::path:
-      return false;
-    case UnitType::slice:
-    case UnitType::scope:
-    case UnitType::mount:
-    case UnitType::automount:
-    case UnitType::swap:
-    case UnitType::device:
-      return true;
-  }
-  return true;
 }
 
 bool Core::is_applicable(const Unit& unit, JobType type) const {

@@ -209,13 +209,13 @@ void Transaction::remove(Index index, bool with_dependents) {
 void Transaction::add_isolation() {
   for (const UnitId id : core_.unit_ids()) {
     Unit& unit = *core_.find(id);
-    if (core_.ignores_isolate(unit) || head(unit) != kNone || is_external(unit)) continue;
+    if (unit.spec->ignores_isolate() || head(unit) != kNone || is_external(unit)) continue;
     if (is_inactive_or_failed(unit.active()) && !unit.job) continue;
     bool kept = false;
     core_.each(unit, Dependency::TriggeredBy, [&](Unit& trigger) {
       const Index job = head(trigger);
       kept |= job != kNone && items_[job].type == JobType::start;
-      kept |= core_.ignores_isolate(trigger) && is_active_or_activating(trigger.active());
+      kept |= trigger.spec->ignores_isolate() && is_active_or_activating(trigger.active());
     });
     if (kept) continue;
     bool is_new = false;
@@ -244,7 +244,7 @@ RequestOutcome Transaction::apply() {
       const Job* const job = core_.find_job(id);
       if (job == nullptr) continue;
       const Unit& unit = *core_.find(job->unit);
-      if (mode_ == JobMode::isolate && core_.ignores_isolate(unit)) continue;
+      if (mode_ == JobMode::isolate && unit.spec->ignores_isolate()) continue;
       if (head(unit) == kNone) core_.finish(id, JobResult::canceled, false);
     }
   }

@@ -183,8 +183,10 @@ void CgroupTree::note_joined(UnitId unit) {
 
 void CgroupTree::watch_memory(UnitId unit, Group& group, const sys::CgroupDir& directory,
                               const unit::UnitSpec& spec, bool is_taken_over) {
-  const bool asked = spec.settings.is_set(unit::Directive::OOMPolicy);
   const auto policy = spec.settings.choice<unit::OomPolicy>(unit::Directive::OOMPolicy);
+  // To go on is what happens where nobody is told.
+  const bool asked =
+      spec.settings.is_set(unit::Directive::OOMPolicy) && policy != unit::OomPolicy::go_on;
   const std::string events = directory.file_path() + "/memory.events";
   if (has_word(controllers_, "memory")) {
     group.memory_watch = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);

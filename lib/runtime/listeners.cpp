@@ -60,8 +60,7 @@ Listeners::Unit& Listeners::add(UnitId unit, const unit::UnitSpec& spec,
                                 std::vector<ListeningSocket> sockets) {
   Unit entry;
   entry.accept = spec.settings.boolean(Directive::Accept);
-  entry.name = spec.settings.string(Directive::FileDescriptorName);
-  if (entry.name.empty()) entry.name = entry.accept ? "connection" : spec.name.str();
+  entry.name = spec.descriptor_name();
   entry.sockets = std::move(sockets);
   if (!entry.accept) {
     // The service gets them as it would have made them: blocking.

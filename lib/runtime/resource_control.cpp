@@ -193,17 +193,12 @@ std::vector<std::string_view> wanted_controllers(const Settings& settings) {
 
 std::optional<std::vector<std::string_view>> delegated_controllers(const Settings& settings) {
   constexpr std::string_view kAll[] = {"cpu", "cpuset", "io", "memory", "pids"};
-  std::optional<std::vector<std::string_view>> delegated;
-  for (const std::string& word : settings.words(Directive::Delegate)) {
-    const auto* const known = std::ranges::find(kAll, word);
-    if (known != std::end(kAll)) {
-      if (!delegated) delegated.emplace();
-      delegated->push_back(*known);
-    } else if (word == "yes" || word == "true" || word == "on" || word == "1") {
-      delegated.emplace(std::begin(kAll), std::end(kAll));
-    } else if (word == "no" || word == "false" || word == "off" || word == "0") {
-      delegated.reset();
-    }
+  if (!settings.delegates()) return std::nullopt;
+  const auto& words = settings.words(Directive::Delegate);
+  const bool is_all = words.size() == 1 && words.front() == "yes";
+  std::vector<std::string_view> delegated;
+  for (const std::string_view each : kAll) {
+    if (is_all || std::ranges::find(words, each) != words.end()) delegated.push_back(each);
   }
   return delegated;
 }

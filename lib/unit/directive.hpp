@@ -72,6 +72,7 @@ enum class Syntax : std::uint8_t {
   search_path,        ///< vector<string>, absolute, written with colons between
   input_text,  ///< string of bytes, every line adds its text and a newline (StandardInputText=)
   input_data,  ///< string of bytes, every line adds what its base64 decodes to (StandardInputData=)
+  delegate,    ///< vector<string>: controllers, "yes" for all or "no"; empty: on, with none
   resource,    ///< string: an amount, "infinity", "idle" or a share like "12.5%", normalised
   raw,         ///< RawText
 };

@@ -93,6 +93,11 @@ void add_mounts_for(UnitSpec& spec, const ImplicitContext& context, std::string_
   }
 }
 
+void infer_oom_policy(Settings& settings) {
+  if (settings.is_set(Directive::OOMPolicy) || !settings.delegates()) return;
+  settings.set(Directive::OOMPolicy, static_cast<std::int64_t>(OomPolicy::go_on));
+}
+
 void complete_slice(UnitSpec& spec, const ImplicitContext&) {
   if (spec.name.str() == kRootSlice) {
     // The root of the tree is always there and has no end of its own.
@@ -145,6 +150,7 @@ void complete_unit(UnitSpec& spec, const ImplicitContext& context) {
       detail::complete_slice(spec, context);
       break;
     case UnitType::scope:
+      detail::infer_oom_policy(spec.settings);
       detail::add_slice(spec, context);
       if (spec.name.str() == "init.scope") spec.settings.set(Directive::DefaultDependencies, false);
       add_scope_or_target(spec);

@@ -37,6 +37,9 @@ void complete_socket(UnitSpec& spec, const ImplicitContext& context);
 void complete_timer(UnitSpec& spec, const ImplicitContext& context);
 void complete_path(UnitSpec& spec, const ImplicitContext& context);
 void complete_slice(UnitSpec& spec, const ImplicitContext& context);
+/// OOMPolicy=, where it is left out: whoever manages groups of its own knows best what to do when
+/// one of them runs out of memory.
+void infer_oom_policy(Settings& settings);
 void add_slice(UnitSpec& spec, const ImplicitContext& context);
 void add_exec_dependencies(UnitSpec& spec, const ImplicitContext& context);
 /// After= (and, where the mount has a unit file, Requires=) on every mount that `path` may be

@@ -98,12 +98,11 @@ bool is_true(const Settings& settings, Directive id) {
   return false;
 }
 
+/// A bus name alone asks for nothing: what merely has one may start before there is a bus.
 void add_dbus(UnitSpec& spec, ServiceType type) {
-  if (type == ServiceType::dbus)
-    add_edge(spec, Dependency::Requires, Origin::implicit, "dbus.socket");
-  if (type == ServiceType::dbus || !spec.settings.string(Directive::BusName).empty()) {
-    add_edge(spec, Dependency::After, Origin::implicit, "dbus.socket");
-  }
+  if (type != ServiceType::dbus) return;
+  add_edge(spec, Dependency::Requires, Origin::implicit, "dbus.socket");
+  add_edge(spec, Dependency::After, Origin::implicit, "dbus.socket");
 }
 
 void add_listen_mounts(UnitSpec& spec, const ImplicitContext& context) {
@@ -129,6 +128,14 @@ void add_activated_service(UnitSpec& spec) {
   }
   add_edge(spec, Dependency::Triggers, origin, service);
   add_edge(spec, Dependency::Before, Origin::implicit, service);
+}
+
+/// Whether the socket runs anything, and its execution settings mean something.
+bool has_commands(const Settings& settings) {
+  constexpr std::array kCommands{Directive::ExecStartPre, Directive::ExecStartPost,
+                                 Directive::ExecStopPre, Directive::ExecStopPost};
+  return std::ranges::any_of(
+      kCommands, [&settings](Directive each) { return !settings.commands(each).empty(); });
 }
 
 }  // namespace
@@ -172,6 +179,7 @@ void complete_service(UnitSpec& spec, const ImplicitContext& context) {
     spec.settings.set(Directive::TimeoutStartSec, kInfinity);
   }
   infer_notify_access(spec, type);
+  infer_oom_policy(spec.settings);
   infer_input(spec.settings);
   infer_output(spec.settings);
   add_exec_dependencies(spec, context);
@@ -198,7 +206,7 @@ void complete_socket(UnitSpec& spec, const ImplicitContext& context) {
       add_edge(spec, Dependency::After, Origin::implicit, *name);
     }
   }
-  add_exec_dependencies(spec, context);
+  if (has_commands(spec.settings)) add_exec_dependencies(spec, context);
   add_slice(spec, context);
   if (!spec.settings.boolean(Directive::DefaultDependencies)) return;
   add_edge(spec, Dependency::Before, Origin::defaulted, "sockets.target");

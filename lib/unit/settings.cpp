@@ -108,6 +108,11 @@ bool Settings::goes_to_log(Directive stream) const {
   return false;
 }
 
+bool Settings::delegates() const {
+  const auto& words = this->words(Directive::Delegate);
+  return words.size() != 1 || words.front() != "no";
+}
+
 bool Settings::preserves(Directive id, bool restarting) const {
   switch (choice<PreserveMode>(id)) {
     case PreserveMode::yes:

@@ -107,6 +107,35 @@ std::string Diagnostic::to_string() const {
   return text;
 }
 
+bool UnitSpec::ignores_isolate() const {
+  if (settings.is_set(Directive::IgnoreOnIsolate)) {
+    return settings.boolean(Directive::IgnoreOnIsolate);
+  }
+  switch (name.type()) {
+    case UnitType::service:
+    case UnitType::target:
+    case UnitType::socket:
+    case UnitType::timer:
+    case UnitType::path:
+      return false;
+    case UnitType::slice:
+    case UnitType::scope:
+    case UnitType::mount:
+    case UnitType::automount:
+    case UnitType::swap:
+    case UnitType::device:
+      return true;
+  }
+  return true;
+}
+
+const std::string& UnitSpec::descriptor_name() const {
+  static const std::string kConnection = "connection";
+  const std::string& given = settings.string(Directive::FileDescriptorName);
+  if (!given.empty()) return given;
+  return settings.boolean(Directive::Accept) ? kConnection : name.str();
+}
+
 std::optional<Error> UnitSpec::load_error() const {
   Errc code = Errc::unit_load_failed;
   std::string summary;

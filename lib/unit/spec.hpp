@@ -46,6 +46,8 @@ class Settings {
   /// StandardOutput= or StandardError=: does that stream end in a log? "inherit" is for the caller
   /// to follow.
   [[nodiscard]] bool goes_to_log(Directive stream) const;
+  /// Delegate=: may the unit manage the control groups below its own, with controllers or without?
+  [[nodiscard]] bool delegates() const;
   /// A directive with the words of PreserveMode: is what it is about kept by a unit that goes down,
   /// to be started again at once (`restarting`) or not?
   [[nodiscard]] bool preserves(Directive id, bool restarting) const;
@@ -155,6 +157,11 @@ struct UnitSpec {
   bool transient = false;
   /// The first error as a sentence; for load states that have one.
   [[nodiscard]] std::optional<Error> load_error() const;
+  /// IgnoreOnIsolate=, which units that are there for others have unless they say otherwise.
+  [[nodiscard]] bool ignores_isolate() const;
+  /// What a socket's own descriptors are called in LISTEN_FDNAMES (systemd.socket(5),
+  /// FileDescriptorName=).
+  [[nodiscard]] const std::string& descriptor_name() const;
 };
 using UnitSpecPtr = std::shared_ptr<const UnitSpec>;
 

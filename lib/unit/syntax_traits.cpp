@@ -70,6 +70,23 @@ void merge_cpus(Value& value, Value line) {
   to.erase(std::unique(to.begin(), to.end()), to.end());
 }
 
+/// yes and no replace what there is; controllers are added, and to all of them there is none to
+/// add.
+void merge_delegate(Value& value, Value line) {
+  const auto is_only = [](const Texts& words, std::string_view word) {
+    return words.size() == 1 && words.front() == word;
+  };
+  const auto& named = std::get<Texts>(line);
+  auto& to = std::get<Texts>(value);
+  if (is_only(named, "yes") || is_only(named, "no") || is_only(to, "no")) {
+    value = std::move(line);
+  } else if (!is_only(to, "yes")) {
+    for (const std::string& each : named) {
+      if (std::find(to.begin(), to.end(), each) == to.end()) to.push_back(each);
+    }
+  }
+}
+
 void merge_statuses(Value& value, Value line) {
   ExitStatusSet& to = *std::get<Boxed<ExitStatusSet>>(value);
   const ExitStatusSet& from = *std::get<Boxed<ExitStatusSet>>(line);
@@ -155,6 +172,7 @@ constexpr auto kTraits = std::to_array<SyntaxTraits>({
     {Syntax::search_path, Shape::lines, by<detail::parse_search_path>, append<Texts>},
     {Syntax::input_text, Shape::lines, by<detail::parse_input_data>, merge_bytes},
     {Syntax::input_data, Shape::lines, by<detail::parse_input_data>, merge_bytes},
+    {Syntax::delegate, Shape::words, by<detail::parse_delegate>, merge_delegate},
     {Syntax::resource, Shape::text, by<detail::parse_resource>, nullptr},
     {Syntax::raw, Shape::lines, by<parse_raw>, merge_raw},
 });

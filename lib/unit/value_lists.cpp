@@ -261,7 +261,7 @@ Result<Value> parse_exit_statuses(std::string_view text, const ParseContext& con
     merge_value(statuses, set, std::move(one));
     return {};
   };
-  PIDWARD_CHECK(for_each_word(text, split_with(Escapes::dropped), context, add));
+  PIDWARD_CHECK(for_each_word(text, split_with(Escapes::dropped, false), context, add));
   return set;
 }
 

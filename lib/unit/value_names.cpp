@@ -1,10 +1,12 @@
 #include "unit/value_names.hpp"
 
 #include <array>
-#include <charconv>
 #include <csignal>
+#include <limits>
 
 #include <fmt/core.h>
+
+#include "unit/value_parsers.hpp"
 
 namespace pidward::unit {
 namespace {
@@ -149,10 +151,9 @@ std::string upper(std::string_view text) {
 }
 
 std::optional<int> number_from(std::string_view text) {
-  int number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
-  return number;
+  using Limits = std::numeric_limits<int>;
+  const auto number = detail::parse_integer(text, Limits::min(), Limits::max());
+  return number ? std::optional(static_cast<int>(*number)) : std::nullopt;
 }
 
 /// RTMIN, RTMIN+3, RTMAX-2; nothing when it is none or out of range.

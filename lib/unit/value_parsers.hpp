@@ -64,6 +64,7 @@ Result<Value> parse_trigger(const Row& row, std::string_view text, const ParseCo
 // value_sets.cpp
 Result<Value> parse_capabilities(std::string_view text, const ParseContext& context);
 Result<Value> parse_secure_bits(std::string_view text, const ParseContext& context);
+Result<Value> parse_delegate(std::string_view text, const ParseContext& context);
 Result<Value> parse_cpu_set(const Row& row, std::string_view text, const ParseContext& context);
 
 // value_resources.cpp

@@ -60,6 +60,7 @@ Error too_large_a_size(std::string_view text) {
 /// One number with its unit, which is one of `units`; those from it upwards are gone afterwards.
 Result<std::uint64_t> take_size(std::string_view& rest, std::string_view& units,
                                 std::string_view text) {
+  if (rest.starts_with('+')) rest.remove_prefix(1);
   const std::size_t end = std::min(rest.find_first_not_of("0123456789."), rest.size());
   const std::string_view number = rest.substr(0, end);
   rest = trim(rest.substr(end));
@@ -196,7 +197,7 @@ LimitUnit unit_of_limit(Directive id) {
 }
 
 Result<std::uint64_t> parse_limit_part(LimitUnit unit, std::string_view text) {
-  if (text == "infinity") return kNoLimit;
+  if (text == "infinity" && unit != LimitUnit::nice) return kNoLimit;
   switch (unit) {
     case LimitUnit::count:
       return parse_unsigned(text, kNoLimit - 1);
@@ -269,7 +270,6 @@ Result<std::int64_t> parse_integer(std::string_view text, std::int64_t min, std:
 }
 
 Result<std::uint64_t> parse_size(std::string_view text) {
-  if (text == "infinity") return kNoLimit;
   // Several parts add up, each of a smaller unit than the one before: 1G 512M.
   std::string_view units = kSizeUnits;
   std::string_view rest = trim(text);

@@ -1,4 +1,5 @@
 // Sets of bits and numbers.
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -25,6 +26,27 @@ constexpr std::array<SecureBit, 6> kSecureBits{{{"noroot", 1 << 0},
                                                 {"keep-caps-locked", 1 << 5}}};
 
 constexpr std::uint64_t kMaxCpu = 8191;
+
+/// systemd.resource-control(5), Delegate=; the last eight have nothing to delegate in cgroup v2.
+constexpr std::array<std::string_view, 13> kControllers{"cpu",
+                                                        "cpuset",
+                                                        "io",
+                                                        "memory",
+                                                        "pids",
+                                                        "cpuacct",
+                                                        "blkio",
+                                                        "devices",
+                                                        "bpf-firewall",
+                                                        "bpf-devices",
+                                                        "bpf-foreign",
+                                                        "bpf-socket-bind",
+                                                        "bpf-restrict-network-interfaces"};
+
+Error with_nearest(Error error, const NearestWord& nearest) {
+  const auto near = nearest.get();
+  if (!near) return error;
+  return std::move(error).advise(fmt::format("Did you mean {}?", *near));
+}
 
 }  // namespace
 
@@ -64,10 +86,29 @@ Result<Value> parse_secure_bits(std::string_view text, const ParseContext& conte
       known = true;
     }
     if (known) continue;
-    // advise() hands its own object back, which must not be moved onto itself.
-    const auto near = nearest.get();
-    const std::string advice = near ? fmt::format("Did you mean {}?", *near) : std::string();
-    PIDWARD_CHECK(drop(context, not_a(word->text, "a secure bit").advise(advice)));
+    PIDWARD_CHECK(drop(context, with_nearest(not_a(word->text, "a secure bit"), nearest)));
+  }
+}
+
+Result<Value> parse_delegate(std::string_view text, const ParseContext& context) {
+  if (const auto all = parse_boolean(text)) {
+    return Value(std::vector<std::string>{*all ? "yes" : "no"});
+  }
+  SplitOptions options;
+  options.escapes = Escapes::dropped;
+  std::vector<std::string> controllers;
+  for (;;) {
+    PIDWARD_TRY(std::optional<Word> word, take_word(text, options));
+    if (!word) return Value(std::move(controllers));
+    if (std::ranges::find(kControllers, word->text) != kControllers.end()) {
+      controllers.push_back(std::move(word->text));
+      continue;
+    }
+    NearestWord nearest(word->text);
+    for (const std::string_view each : kControllers) nearest.consider(each);
+    PIDWARD_CHECK(drop(
+        context, with_nearest(not_a(word->text, "yes, no or a controller like cpu, memory or pids"),
+                              nearest)));
   }
 }
 

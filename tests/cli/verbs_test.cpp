@@ -100,6 +100,19 @@ TEST_F(CommandLine, ShowsValuesAsTheyAreWritten) {
   }
   EXPECT_EQ(ctl({"show", "values.socket", "-p", "Listen,TriggerLimitBurst"}).out,
             "Listen=/run/x (Stream)\nListen=/run/y (FIFO)\nTriggerLimitBurst=20\n");
+  unit("short.service",
+       "[Unit]\nJobTimeoutSec=5\n[Service]\nExecStart=/bin/true\nWorkingDirectory=-/srv\n"
+       "CPUSchedulingPolicy=fifo\nDelegate=memory pids\n");
+  EXPECT_EQ(ctl({"show", "short", "-p",
+                 "JobRunningTimeoutUSec,WorkingDirectory,CPUSchedulingPriority,Delegate,"
+                 "DelegateControllers,OOMPolicy"})
+                .out,
+            "JobRunningTimeoutUSec=5s\nWorkingDirectory=!/srv\nCPUSchedulingPriority=1\n"
+            "Delegate=yes\nDelegateControllers=memory pids\nOOMPolicy=continue\n");
+  unit("short.socket", "[Socket]\nListenStream=80\n");
+  EXPECT_EQ(ctl({"show", "short.socket", "-p", "Listen,FileDescriptorName"}).out,
+            "Listen=[::]:80 (Stream)\nFileDescriptorName=short.socket\n");
+  EXPECT_EQ(ctl({"show", "short.slice", "-p", "IgnoreOnIsolate"}).out, "IgnoreOnIsolate=yes\n");
   EXPECT_EQ(ctl({"show", "values.path", "-p", "Paths,TriggerLimitIntervalUSec"}).out,
             "Paths=/x (PathExists)\nPaths=/y (PathChanged)\nTriggerLimitIntervalUSec=2s\n");
   EXPECT_EQ(ctl({"show", "values.timer", "-p",

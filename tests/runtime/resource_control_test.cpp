@@ -125,6 +125,10 @@ TEST_F(ResourceFiles, DelegationAsksForControllers) {
               ElementsAre("cpu", "cpuset", "io", "memory", "pids"));
   set(Directive::Delegate, "no");
   EXPECT_FALSE(delegated_controllers(settings_));
+  set(Directive::Delegate, "devices pids");
+  EXPECT_THAT(*delegated_controllers(settings_), ElementsAre("pids"));
+  set(Directive::Delegate, "");
+  EXPECT_THAT(*delegated_controllers(settings_), ElementsAre());
 }
 
 }  // namespace

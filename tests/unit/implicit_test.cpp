@@ -1,6 +1,7 @@
 // Implicit and default dependencies, and settings that follow from others.
 #include "unit/implicit.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "unit/loader_tree.hpp"
@@ -84,13 +85,46 @@ TEST(ServiceImplies, ATypeFromWhatItHas) {
   EXPECT_EQ(bounded->settings.span(Directive::TimeoutStartSec), std::chrono::seconds(5));
 }
 
-TEST(ServiceImplies, TheBusWhereItHasABusName) {
+TEST(ServiceImplies, TheBusWhereThatSaysThatItIsUp) {
   Tree tree;
   const auto bus =
       loaded(tree, "a.service", Tree::service() + "Type=dbus\nBusName=org.example.A\n");
   EXPECT_TRUE(has(*bus, Dependency::Requires, "dbus.socket"));
   EXPECT_TRUE(has(*bus, Dependency::After, "dbus.socket"));
-  EXPECT_FALSE(has(*loaded(tree, "b.service", Tree::service()), Dependency::After, "dbus.socket"));
+  EXPECT_TRUE(has(*loaded(tree, "b.service", Tree::service() + "BusName=org.example.B\n"),
+                  Dependency::After, "dbus.socket"));
+  const auto early =
+      loaded(tree, "c.service", Tree::service() + "Type=notify\nBusName=org.example.C\n");
+  EXPECT_FALSE(has(*early, Dependency::After, "dbus.socket"));
+  EXPECT_FALSE(has(*loaded(tree, "d.service", Tree::service()), Dependency::After, "dbus.socket"));
+}
+
+TEST(ServiceImplies, ThatWhoManagesGroupsAnswersForTheirMemory) {
+  Tree tree;
+  const auto policy = [&](const std::string& unit, const std::string& content) {
+    return loaded(tree, unit, content)->settings.choice<OomPolicy>(Directive::OOMPolicy);
+  };
+  const std::string own = "Delegate=cpu\n";
+  EXPECT_EQ(policy("a.service", Tree::service()), OomPolicy::stop);
+  EXPECT_EQ(policy("b.service", Tree::service() + own), OomPolicy::go_on);
+  EXPECT_EQ(policy("c.service", Tree::service() + own + "OOMPolicy=kill\n"), OomPolicy::kill);
+  EXPECT_EQ(policy("d.service", Tree::service() + "Delegate=no\n"), OomPolicy::stop);
+}
+
+TEST(ServiceImplies, WhatDelegateAddsUpTo) {
+  Tree tree;
+  const auto delegated = [&](const std::string& unit, const std::string& lines) {
+    const auto spec = loaded(tree, unit, Tree::service() + lines);
+    return fmt::format("{} {}", spec->settings.delegates(),
+                       fmt::join(spec->settings.words(Directive::Delegate), " "));
+  };
+  EXPECT_EQ(delegated("a.service", ""), "false no");
+  EXPECT_EQ(delegated("b.service", "Delegate=cpu\nDelegate=pids cpu\n"), "true cpu pids");
+  EXPECT_EQ(delegated("c.service", "Delegate=yes\nDelegate=cpu\n"), "true yes");
+  EXPECT_EQ(delegated("d.service", "Delegate=no\nDelegate=cpu\n"), "true cpu");
+  EXPECT_EQ(delegated("e.service", "Delegate=cpu\nDelegate=\n"), "true ");
+  EXPECT_EQ(delegated("f.service", "Delegate=\nDelegate=off\n"), "false no");
+  EXPECT_EQ(delegated("g.service", "Delegate=1\n"), "true yes");
 }
 
 TEST(ServiceImplies, ANotifySocketWhereItIsNeeded) {
@@ -205,6 +239,15 @@ TEST(SocketImplies, TheDeviceItIsBoundTo) {
   EXPECT_TRUE(has(*spec, Dependency::After, "sys-subsystem-net-devices-eth0.device"));
 }
 
+TEST(SocketImplies, TheLogOnlyWhereItRunsSomething) {
+  Tree tree;
+  const std::string listens = "[Socket]\nListenStream=80\n";
+  EXPECT_FALSE(has(*loaded(tree, "a.socket", listens + "WorkingDirectory=/srv\n"),
+                   Dependency::After, "systemd-journald.socket"));
+  EXPECT_TRUE(has(*loaded(tree, "b.socket", listens + "ExecStopPost=/bin/true\n"),
+                  Dependency::After, "systemd-journald.socket"));
+}
+
 TEST(ServiceSockets, AreWantedAndComeFirst) {
   Tree tree;
   const auto spec = loaded(tree, "a.service", Tree::service() + "Sockets=x.socket y.socket\n");
@@ -225,6 +268,20 @@ TEST(TimerImplies, WhatItStartsAndWhenTheClockIsRight) {
   const auto monotonic = loaded(tree, "b.timer", "[Timer]\nOnBootSec=5min\nUnit=x.service\n");
   EXPECT_TRUE(has(*monotonic, Dependency::Triggers, "x.service"));
   EXPECT_FALSE(has(*monotonic, Dependency::After, "time-sync.target"));
+}
+
+TEST(TimerImplies, TheFirstUnitItNames) {
+  Tree tree;
+  const auto spec =
+      loaded(tree, "a.timer", "[Timer]\nOnBootSec=1\nUnit=x.service\nUnit=y.service\n");
+  EXPECT_TRUE(has(*spec, Dependency::Triggers, "x.service"));
+  EXPECT_FALSE(has(*spec, Dependency::Triggers, "y.service"));
+  ASSERT_EQ(spec->diagnostics.size(), 1U);
+  EXPECT_THAT(spec->diagnostics.front().message, testing::HasSubstr("x.service is activated"));
+  EXPECT_EQ(spec->diagnostics.front().where.line, 4U);
+  const auto other =
+      loaded(tree, "b.timer", "[Timer]\nOnBootSec=1\nUnit=x.service\nUnit=\nUnit=y.service\n");
+  EXPECT_TRUE(has(*other, Dependency::Triggers, "y.service"));
 }
 
 TEST(PathImplies, WhatItStarts) {

@@ -134,6 +134,19 @@ TEST(ExitStatuses, AreNumbersNamesAndSignals) {
   const Parsed result = read(Directive::SuccessExitStatus, "1 foo SIGTERM 300");
   EXPECT_EQ(*boxed<ExitStatusSet>(*result.value), (ExitStatusSet{{1}, {15}}));
   EXPECT_EQ(result.notes.size(), 2U);
+  const Parsed other = read(Directive::SuccessExitStatus, "0x10 017 \"3\"");
+  EXPECT_EQ(*boxed<ExitStatusSet>(*other.value), (ExitStatusSet{{15, 16}, {}}));
+  EXPECT_EQ(other.notes.size(), 1U);
+}
+
+TEST(Delegation, IsATruthValueOrAListOfControllers) {
+  EXPECT_EQ(parsed<Words>(Directive::Delegate, "ON"), Words{"yes"});
+  EXPECT_EQ(parsed<Words>(Directive::Delegate, "0"), Words{"no"});
+  EXPECT_EQ(parsed<Words>(Directive::Delegate, "pids \"cpu\""), (Words{"pids", "cpu"}));
+  const Parsed result = read(Directive::Delegate, "pids,cpu memory");
+  EXPECT_EQ(std::get<Words>(*result.value), Words{"memory"});
+  ASSERT_EQ(result.notes.size(), 1U);
+  EXPECT_THAT(result.notes.front().message, HasSubstr("'pids,cpu' is not"));
 }
 
 TEST(Streams, NameTheirTarget) {

@@ -119,6 +119,8 @@ TEST(Signals, HaveNamesAndNumbers) {
   EXPECT_EQ(parsed<std::int64_t>(Directive::KillSignal, "9"), 9);
   EXPECT_EQ(parsed<std::int64_t>(Directive::KillSignal, "SIGRTMIN+3"), 37);
   EXPECT_EQ(parsed<std::int64_t>(Directive::KillSignal, "RTMAX-1"), 63);
+  EXPECT_EQ(parsed<std::int64_t>(Directive::KillSignal, "017"), 15);
+  EXPECT_EQ(parsed<std::int64_t>(Directive::KillSignal, "0xf"), 15);
   EXPECT_TRUE(says(Directive::KillSignal, "SIGFOO", "'SIGFOO' is not a signal"));
   EXPECT_TRUE(says(Directive::KillSignal, "0", "not a signal"));
   EXPECT_TRUE(says(Directive::KillSignal, "65", "not a signal"));
@@ -146,7 +148,9 @@ TEST(Sizes, CountIn1024) {
   EXPECT_EQ(parsed<std::uint64_t>(Directive::ReceiveBuffer, "1.5M"), 1572864U);
   EXPECT_EQ(parsed<std::uint64_t>(Directive::ReceiveBuffer, "15E"), std::uint64_t{15} << 60U);
   EXPECT_EQ(parsed<std::uint64_t>(Directive::ReceiveBuffer, "12B"), 12U);
-  EXPECT_EQ(parsed<std::uint64_t>(Directive::ReceiveBuffer, "infinity"), kNoLimit);
+  EXPECT_EQ(parsed<std::uint64_t>(Directive::ReceiveBuffer, "+1K +5"), 1029U);
+  EXPECT_TRUE(says(Directive::ReceiveBuffer, "++5", "not a size"));
+  EXPECT_TRUE(says(Directive::ReceiveBuffer, "infinity", "not a size"));
   EXPECT_TRUE(says(Directive::ReceiveBuffer, "16E", "64 bits"));
   EXPECT_TRUE(says(Directive::ReceiveBuffer, "5Q", "K, M, G"));
   EXPECT_TRUE(says(Directive::ReceiveBuffer, "5KiB", "K, M, G"));
@@ -177,6 +181,8 @@ TEST(Limits, HaveUnitsOfTheirOwn) {
   EXPECT_TRUE(says(Directive::LimitNOFILE, "1K", "whole number"));
   EXPECT_TRUE(says(Directive::LimitNOFILE, "1:", "whole number"));
   EXPECT_TRUE(says(Directive::LimitNICE, "41", "up to 40"));
+  EXPECT_TRUE(says(Directive::LimitNICE, "infinity", "whole number"));
+  EXPECT_EQ(parsed<Limit>(Directive::LimitCORE, "+5"), (Limit{5, 5}));
 }
 
 TEST(Capabilities, AreSetsOfBits) {

@@ -99,7 +99,7 @@ struct AsBool {
     return value == "yes" || value == "true" || value == "on" || value == "1";
   }
   bool operator()(const std::vector<std::string>& value) const {
-    return !value.empty() && value.back() != "no" && value.back() != "false";
+    return value.size() != 1 || value.front() != "no";
   }
   template <typename T>
   bool operator()(const T& /*value*/) const {
@@ -204,11 +204,17 @@ void write_filter(Writer& out, const std::vector<std::string>& lines) {
   out.open_struct("bas").b(allows && !words.empty()).as(words).close();
 }
 
+/// A port alone is one of every address.
+std::string with_host(const std::string& address) {
+  const bool is_port = address.find_first_not_of("0123456789") == std::string::npos;
+  return is_port ? "[::]:" + address : address;
+}
+
 void write_pairs(Writer& out, const Value& value) {
   out.open_array("(ss)");
   if (const auto* listens = std::get_if<std::vector<unit::SocketListen>>(&value)) {
     for (const unit::SocketListen& each : *listens) {
-      out.open_struct("ss").s(each.type).s(each.address).close();
+      out.open_struct("ss").s(each.type).s(with_host(each.address)).close();
     }
   } else if (const auto* triggers = std::get_if<std::vector<unit::Trigger>>(&value)) {
     for (const unit::Trigger& each : *triggers) {
@@ -239,7 +245,10 @@ void write_value(Writer& out, const Row& row, const Value& value) {
   if (type == "b") {
     out.b(std::visit(AsBool(), value));
   } else if (type == "s") {
-    out.s(std::visit(AsText{row}, value));
+    const std::string text = std::visit(AsText{row}, value);
+    // '!' is how systemd shows that the directory may be missing.
+    const bool may_be_missing = row.syntax == Syntax::working_directory && text.starts_with('-');
+    out.s(may_be_missing ? "!" + text.substr(1) : text);
   } else if (type.size() == 1 &&
              std::string_view("yqiuxt").find(type[0]) != std::string_view::npos) {
     const auto number = row.syntax == Syntax::resource
@@ -321,6 +330,15 @@ std::string_view lasting(std::string text) {
   return names.emplace_back(std::move(text));
 }
 
+void write_delegated(Writer& out, const Subject& subject, const Row* /*row*/) {
+  const auto delegated = runtime::delegated_controllers(subject.settings());
+  out.open_array("s");
+  for (const std::string_view each : delegated.value_or(std::vector<std::string_view>())) {
+    out.s(each);
+  }
+  out.close();
+}
+
 void add_setting(Interface& interface, const Row& row) {
   Property property{.name = row.bus_name,
                     .type = row.bus_type,
@@ -346,6 +364,11 @@ void add_setting(Interface& interface, const Row& row) {
     property.name = lasting(name + "Symlink");
     property.type = "a(sst)";
     property.write = write_symlinks;
+  } else if (row.syntax == Syntax::delegate) {
+    interface.add(property);
+    property.name = "DelegateControllers";
+    property.type = "as";
+    property.write = write_delegated;
   } else if (row.syntax == Syntax::stream_input || row.syntax == Syntax::stream_output) {
     interface.add(property);
     property.name = lasting(name + "FileDescriptorName");
@@ -366,7 +389,12 @@ std::optional<std::uint64_t> number_where_unset(const Subject& subject, const Ro
   if (is(Directive::LogLevelMax) || is(Directive::Mark) || is(Directive::Priority)) {
     return static_cast<std::uint64_t>(-1);
   }
+  if (is(Directive::CPUSchedulingPriority)) {
+    const auto policy = settings.integer(Directive::CPUSchedulingPolicy);
+    return policy == SCHED_FIFO || policy == SCHED_RR ? 1 : 0;
+  }
   std::optional<Duration> span;
+  if (is(Directive::JobRunningTimeoutSec)) span = settings.span(Directive::JobTimeoutSec);
   if (is(Directive::TimeoutStartSec)) span = engine::start_timeout(settings, config);
   if (is(Directive::TimeoutStopSec)) span = engine::stop_timeout(settings, config);
   if (is(Directive::TimeoutAbortSec)) span = engine::abort_timeout(settings, config);
@@ -377,12 +405,26 @@ std::optional<std::uint64_t> number_where_unset(const Subject& subject, const Ro
   return span ? std::optional(to_bus_usec(*span)) : std::nullopt;
 }
 
+/// The same for texts and truth values. Nothing: what the table says.
+bool write_where_unset(Writer& out, const Subject& subject, const Row& row) {
+  if (subject.settings().is_set(row.id)) return false;
+  if (row.id == Directive::FileDescriptorName) {
+    out.s(subject.spec().descriptor_name());
+  } else if (row.id == Directive::IgnoreOnIsolate) {
+    out.b(subject.spec().ignores_isolate());
+  } else {
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void write_setting(Writer& out, const Subject& subject, const unit::Row* row) {
   if (const auto number = number_where_unset(subject, *row)) {
     return write_number(out, row->bus_type, *number);
   }
+  if (write_where_unset(out, subject, *row)) return;
   const Value* value = value_of(subject, *row);
   if (value != nullptr) return write_value(out, *row, *value);
   if (row->bus_type == "t" && row->syntax != Syntax::capabilities) {

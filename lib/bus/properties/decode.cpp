@@ -254,9 +254,10 @@ Result<Value> decode_by_type(const Row& row, std::string_view type, Reader& in) 
     if (type == "a(sasas)") return decode_commands_ex(row, in);
     return wrong_type(row, type, "a(sasb)");
   }
+  if (row.syntax == Syntax::delegate && type == "as") return decode_words(row, in.as());
   if (type != row.bus_type) return wrong_type(row, type, row.bus_type);
   if (type == "b" && row.syntax == Syntax::boolean) return Value(in.b());
-  if (type == "b" && (row.syntax == Syntax::tristate || row.syntax == Syntax::words)) {
+  if (type == "b" && (row.syntax == Syntax::tristate || row.syntax == Syntax::delegate)) {
     return parse_value(row, in.b() ? "yes" : "no");
   }
   if (type == "s") return decode_text(row, in.s());

@@ -130,6 +130,12 @@ Result<bool> PropertySet::read_special(const std::string& name, const std::strin
     PIDWARD_CHECK(read_assignments(in));
     return true;
   }
+  if (name == "DelegateControllers" && !only_changeable_) {
+    if (type != "as") return expecting(name, type, "as");
+    PIDWARD_TRY(Value value, decode_value(unit::row(Directive::Delegate), type, in));
+    PIDWARD_CHECK(add(unit::row(Directive::Delegate), std::move(value)));
+    return true;
+  }
   if (std::string bound; ends_with(name, "Scale", bound)) {
     const Row* row = unit::find_bus_row(Section::Slice, bound);
     const bool scales = row != nullptr && row->syntax == unit::Syntax::resource &&

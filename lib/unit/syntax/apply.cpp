@@ -167,6 +167,10 @@ void Applier::reset(Section section, const Row& row, const IniAssignment& assign
     if (!left.empty()) into_.settings.set(kConditionStore, std::move(left));
     return;
   }
+  if (row.syntax == Syntax::delegate) {
+    // On, with no controllers (systemd.resource-control(5)).
+    return into_.settings.set(row.id, std::vector<std::string>());
+  }
   if (row.id == Directive::TimeoutSec && section == Section::Service) {
     into_.settings.unset(Directive::TimeoutStartSec);
     into_.settings.unset(Directive::TimeoutStopSec);
@@ -218,6 +222,12 @@ void Applier::store(Section section, const Row& row, std::string_view text, Valu
     add_dependencies(row, std::get<std::vector<std::string>>(value), at);
     if (row.id == Directive::Sockets) store_merged(row, std::move(value), at);
     return;
+  }
+  if (row.id == Directive::Unit && into_.settings.is_set(row.id)) {
+    return report(Severity::warning, at,
+                  fmt::format("Unit=: {} is activated already; the line is left out",
+                              into_.settings.string(row.id)),
+                  "An empty Unit= in front makes it count.");
   }
   if (row.syntax == Syntax::capabilities)
     return store_capabilities(row, text, std::get<std::uint64_t>(value));

@@ -264,6 +264,20 @@ TEST_F(Dependencies, PropagatesReloadToReloadsWhatRuns) {
   EXPECT_TRUE(is_active("a.service"));
 }
 
+TEST_F(Dependencies, ATargetReloadsByPassingItOn) {
+  add({Build("all.target").with(Dependency::PropagatesReloadTo, "a.service"),
+       Build("a.service").reloadable(), Build("none.target"),
+       Build("stiff.service").with(Dependency::PropagatesReloadTo, "a.service")});
+  for (const char* name : {"all.target", "a.service", "none.target", "stiff.service"}) start(name);
+  EXPECT_EQ(result(ask("all.target", JobType::reload)), JobResult::done);
+  EXPECT_EQ(state("a.service"), ActiveState::reloading);
+  exit_control("a.service", 0);
+  EXPECT_TRUE(is_active("a.service"));
+  EXPECT_TRUE(is_active("all.target"));
+  EXPECT_FALSE(request("none.target", JobType::reload).has_value());
+  EXPECT_FALSE(request("stiff.service", JobType::reload).has_value());
+}
+
 TEST_F(Dependencies, AMountThatOnlyAPathAsksForMayBeMissing) {
   add({Build("a.service")
            .with(Dependency::Requires, "data.mount", unit::Origin::implicit)
