@@ -77,6 +77,8 @@ void ServiceMachine::clear_harder(MachineContext& c) {
     c.log(LogLevel::error, "service-leftovers",
           "Processes of an earlier run survive even SIGKILL; not starting beside them");
     note(ServiceResult::timeout);
+    kept_for_start_ = false;
+    c.emit(CleanUp{.unit = c.id(), .restarting = false});
     return set_phase(c, Phase::failed);
   }
   cleared_hard_ = true;
