@@ -137,7 +137,7 @@ struct ListenFailed {
 struct Incoming {
   UnitId unit;
   std::uint64_t connection = 0;
-  std::string peer;  ///< for the instance name: "1-127.0.0.1:22-127.0.0.1:4711"
+  std::string peer;  ///< for the instance's name: "127.0.0.1:22-127.0.0.1:4711"
 };
 /// A mount, swap or device unit: what is true of the system now. Answer to ObserveExternal, and on
 /// change.

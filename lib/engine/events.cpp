@@ -107,6 +107,10 @@ void Core::handle(const Event& event) {
           if constexpr (!std::is_same_v<T, Spawned>) spawns_.erase(at);
           deliver(id);
         } else {
+          if constexpr (std::is_same_v<T, Incoming>) {
+            // Whom it came for is gone, and nobody else closes it.
+            if (find(about.unit) == nullptr) return emit(CloseConnection{about.connection});
+          }
           deliver(about.unit);
         }
       },

@@ -143,7 +143,7 @@ void Listeners::descriptor_ready(int fd, std::uint32_t /*events*/) {
   core_.events.post(engine::Incoming{unit, 0, {}});
 }
 
-std::string Listeners::peer_name(int connection, std::uint64_t number) {
+std::string Listeners::peer_name(int connection) {
   sockaddr_storage local{};
   sockaddr_storage remote{};
   socklen_t local_length = sizeof local;
@@ -152,10 +152,9 @@ std::string Listeners::peer_name(int connection, std::uint64_t number) {
   ::getpeername(connection, reinterpret_cast<sockaddr*>(&remote), &remote_length);  // NOLINT
   if (local.ss_family == AF_UNIX) {
     const auto peer = sys::peer_credentials(connection);
-    if (!peer) return fmt::format("{}-unknown", number);
-    return fmt::format("{}-{}-{}", number, peer->pid, peer->uid);
+    return peer ? fmt::format("{}-{}", peer->pid, peer->uid) : "unknown";
   }
-  return fmt::format("{}-{}-{}", number, format_socket_address(local, local_length),
+  return fmt::format("{}-{}", format_socket_address(local, local_length),
                      format_socket_address(remote, remote_length));
 }
 
@@ -188,7 +187,7 @@ void Listeners::accept_one(UnitId unit, int fd) {
     return;
   }
   Connection& kept = connections_.at(event.connection);
-  event.peer = kept.peer = peer_name(accepted, event.connection);
+  event.peer = kept.peer = peer_name(accepted);
   keeper_.describe_descriptor(kept.kept, purpose_of(event.connection));
   core_.events.post(std::move(event));
 }
@@ -216,7 +215,7 @@ void Listeners::keep_connection(UnitId unit, std::uint64_t number, sys::Fd fd) {
 void Listeners::restore_connection(UnitId unit, std::uint64_t connection, sys::Fd fd,
                                    std::string kept, std::string peer) {
   numbers_given(connection);
-  if (peer.empty()) peer = peer_name(fd.get(), connection);
+  if (peer.empty()) peer = peer_name(fd.get());
   connections_.emplace(connection,
                        Connection{unit, std::move(fd), std::move(kept), std::move(peer)});
 }

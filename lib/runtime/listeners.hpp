@@ -68,7 +68,7 @@ class Listeners final : private DescriptorHandler {
   Unit& add(UnitId unit, const unit::UnitSpec& spec, std::vector<ListeningSocket> sockets);
   void accept_one(UnitId unit, int fd);
   void opened(UnitId unit, Result<std::vector<ListeningSocket>> sockets);
-  static std::string peer_name(int connection, std::uint64_t number);
+  static std::string peer_name(int connection);
   void keep_connection(UnitId unit, std::uint64_t number, sys::Fd fd);
   [[nodiscard]] std::string purpose_of(std::uint64_t connection) const;
 

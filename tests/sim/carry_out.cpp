@@ -63,6 +63,13 @@ void World::on(const engine::Spawn& effect) {
     fail("a command is spawned that the unit does not have");
   }
   unanswered_[effect.spawn] = effect.unit;
+  if (effect.connection != 0 && connections_.erase(effect.connection) == 0) {
+    // A daemon that died may have closed it, and not have told that.
+    if (crashes_so_far_ == 0) {
+      fail(fmt::format("{} is to get a connection that is not there", spec->name.str()));
+    }
+    return post(engine::SpawnFailed{effect.spawn, 0, Error(Errc::failed, "it is lost")});
+  }
   if (random_.chance(5)) {
     post(engine::SpawnFailed{effect.spawn, 0, Error(Errc::limit_exceeded, "no processes left")});
     return;
@@ -214,6 +221,10 @@ void World::on(const engine::WatchPaths& effect) {
   if (!answer.error && random_.chance(30)) {
     post(engine::PathTriggered{effect.unit, effect.generation, "/there/already"});
   }
+}
+
+void World::on(const engine::CloseConnection& effect) {
+  connections_.erase(effect.connection);
 }
 
 void World::on(const engine::UnwatchPaths& effect) {

@@ -85,6 +85,12 @@ void World::crash() {
   for (const Effect& effect : effects) {
     if (!violation_) carry_out(effect);
   }
+  for (auto& [number, unit] : std::exchange(connections_, {})) {
+    const auto socket = now_called.find(unit);
+    if (socket == now_called.end()) continue;
+    connections_.emplace(number, socket->second);
+    post(engine::Incoming{socket->second, number, "peer"});
+  }
   // Who is believed to live and does not: nobody can say how it ended.
   for (const UnitId unit : engine_->units()) {
     const auto status = engine_->status(unit);

@@ -201,10 +201,10 @@ std::string random_name(std::uint64_t index, Random& random) {
   if (dice < 76) return fmt::format("u{}.target", index);
   if (dice < 82) return fmt::format("u{}.timer", index);
   if (dice < 85) return fmt::format("u{}.path", index);
-  if (dice < 88) return fmt::format("{}{}.socket", random.chance(40) ? "accept" : "u", index);
-  if (dice < 91) return fmt::format("u{}.slice", index);
-  if (dice < 94) return fmt::format("u{}.scope", index);
-  if (dice < 97) return fmt::format("u{}.mount", index);
+  if (dice < 91) return fmt::format("{}{}.socket", random.chance(60) ? "accept" : "u", index);
+  if (dice < 93) return fmt::format("u{}.slice", index);
+  if (dice < 95) return fmt::format("u{}.scope", index);
+  if (dice < 98) return fmt::format("u{}.mount", index);
   return fmt::format("u{}.device", index);
 }
 

@@ -209,6 +209,10 @@ void World::check_order(JobId job, const JobSeen& now, const std::map<JobId, Job
 
 void World::check_end() {
   if (!alive_jobs_.empty()) fail("a job was never removed");
+  for (const auto& [number, socket] : connections_) {
+    fail(fmt::format("connection {} of unit {} is neither served nor closed", number,
+                     socket.number()));
+  }
   for (const auto& [id, process] : processes_) {
     if (process.alive && !leaves_processes(process.unit)) {
       fail(fmt::format("process {} of unit {} is left over", id.number(), process.unit.number()));

@@ -193,6 +193,10 @@ void World::random_request() {
 }
 
 void World::random_upset() {
+  // Few graphs have a socket, and fewer one that listens just now.
+  if (!listening_.empty() && random_.chance(40)) {
+    return knock(random_.pick(std::vector(listening_.begin(), listening_.end())));
+  }
   const std::uint64_t dice = random_.below(100);
   const auto units = engine_->units();
   const UnitId unit = random_.pick(units);
@@ -271,9 +275,7 @@ void World::random_upset() {
     post(engine::PathTriggered{unit, generation, "/watched"});
   } else if (dice < 90) {
     post(engine::ExternalState{unit, random_.chance(60)});
-  } else if (dice < 96) {
-    if (listening_.contains(unit)) post(engine::Incoming{unit, ++last_connection_, "1-peer"});
-  } else if (dice < 98) {
+  } else if (dice < 95) {
     // Days forward or back, or another zone; told only to who watches.
     const auto days = static_cast<std::int64_t>(random_.below(9)) - 4;
     if (days != 0) now_.wall += std::chrono::hours(24 * days);
@@ -292,6 +294,16 @@ void World::random_upset() {
     post(engine::TimerFired{unit, engine::TimerKind::operation, UINT64_MAX - random_.below(20)});
     post(engine::UnitEmpty{unit});
   }
+}
+
+/// Traffic on a socket that is watched.
+void World::knock(UnitId socket) {
+  if (!engine_->spec(socket)->settings.boolean(unit::Directive::Accept)) {
+    return post(engine::Incoming{socket, 0, {}});
+  }
+  connections_.emplace(++last_connection_, socket);
+  say(fmt::format("connection {} to {}", last_connection_, socket.number()));
+  post(engine::Incoming{socket, last_connection_, "peer"});
 }
 
 bool World::settle(std::size_t budget) {

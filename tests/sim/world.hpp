@@ -73,6 +73,7 @@ class World {
   void cut_edges();
   bool let_one_end();
   bool settle(std::size_t budget);
+  void knock(UnitId socket);
   void request(UnitId unit, engine::JobType type, unit::JobMode mode, bool manual);
   void random_request();
   void random_upset();
@@ -112,6 +113,7 @@ class World {
   void on(const engine::ObserveExternal& effect);
   void on(const engine::WatchBusName& effect);
   void on(const engine::WatchListen& effect);
+  void on(const engine::CloseConnection& effect);
   void on(const engine::Log& effect);
   template <typename T>
   void on(const T& effect) {
@@ -157,7 +159,8 @@ class World {
   std::map<SpawnId, UnitId> unanswered_;  ///< spawns whose program neither runs nor failed yet
   std::map<UnitId, std::uint64_t> watched_paths_;  ///< and the generation of that
   std::set<UnitId> watched_empty_, listening_, clock_watchers_;
-  std::set<UnitId> kept_for_start_;  ///< cleaned up for a start that is to come
+  std::map<std::uint64_t, UnitId> connections_;  ///< that the runtime holds, and their sockets
+  std::set<UnitId> kept_for_start_;              ///< cleaned up for a start that is to come
   std::set<SpawnId> seen_spawns_;
   std::uint64_t last_generation_ = 0;
   std::uint64_t last_process_ = 0;

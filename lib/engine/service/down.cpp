@@ -83,8 +83,10 @@ void ServiceMachine::restart_now(MachineContext& c) {
           fmt::format("The restart could not be scheduled: {}", job.error().to_string()));
 }
 
-/// The start that something was kept for has ended, one way or another.
+/// The start that something was kept for, or that a connection waits for, has ended, one way or
+/// another.
 void ServiceMachine::job_gone(MachineContext& c) {
+  if (is_down(phase_) && !c.job_type()) take_connection(c, 0);
   if (!kept_for_start_ || c.job_type() == JobType::start) return;
   kept_for_start_ = false;
   if (is_down(phase_)) c.emit(CleanUp{.unit = c.id(), .restarting = false});

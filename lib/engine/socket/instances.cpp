@@ -13,15 +13,20 @@ using unit::Directive;
 
 namespace {
 
-/// "127.0.0.1" of "1-127.0.0.1:22-127.0.0.1:4711".
+/// "127.0.0.1" of "127.0.0.1:22-127.0.0.1:4711".
 std::string source_of(std::string_view peer) {
   std::string_view remote = peer.substr(peer.rfind('-') + 1);
   return std::string(remote.substr(0, remote.rfind(':')));
 }
 
-/// The runtime counts the connections of all sockets; an instance is named after its socket's own.
-std::string with_number(std::string_view peer, std::uint64_t number) {
-  return fmt::format("{}{}", number, peer.substr(std::min(peer.find('-'), peer.size())));
+/// "web@7-127.0.0.1:22-127.0.0.1:4711.service", of web.socket.
+Result<unit::UnitName> instance_name(const unit::UnitName& socket, std::uint64_t number,
+                                     std::string_view peer) {
+  PIDWARD_TRY(const unit::UnitName pattern,
+              unit::UnitName::parse(std::string(socket.prefix()) + "@.service"));
+  const std::string instance = fmt::format("{}-{}", number, peer);
+  auto name = pattern.with_instance(instance);
+  return name ? name : pattern.with_instance(unit::escape(instance));
 }
 
 }  // namespace
@@ -115,11 +120,13 @@ void SocketMachine::accept(MachineContext& c, const Incoming& event) {
   if (per_source != 0 && static_cast<std::uint64_t>(same) >= per_source) {
     return refuse(c, event, "MaxConnectionsPerSource= is reached");
   }
-  auto pattern = unit::UnitName::parse(std::string(c.spec().name.prefix()) + "@.service");
-  if (!pattern) return refuse(c, event, pattern.error().message());
-  const std::string peer = with_number(event.peer, status_.accepted);
-  auto name = pattern->with_instance(peer);
-  if (!name) name = pattern->with_instance(unit::escape(peer));
+  const auto next_name = [&] { return instance_name(c.spec().name, status_.accepted, event.peer); };
+  auto name = next_name();
+  // An instance may be older than the count: that goes when the socket is dropped from memory.
+  while (name && c.find(*name)) {
+    status_.accepted += 1;
+    name = next_name();
+  }
   if (!name) return refuse(c, event, name.error().message());
   status_.accepted += 1;
   connections_.push_back({event.connection, source, *name, std::nullopt});
@@ -152,6 +159,15 @@ void SocketMachine::hand_over(MachineContext& c, Connection& connection) {
   if (machine == nullptr) {
     c.emit(CloseConnection{connection.number});
     return give_up("it is no service");
+  }
+  if (!is_inactive_or_failed(c.active_state(instance))) {
+    c.emit(CloseConnection{connection.number});
+    c.log(LogLevel::error, "socket-instance-runs",
+          fmt::format("A connection is closed: {}, which is to serve it, runs already",
+                      connection.instance.str()));
+    std::erase_if(connections_, [&](const Connection& one) { return &one == &connection; });
+    status_.connections = static_cast<std::uint32_t>(connections_.size());
+    return c.touch();
   }
   machine->take_connection(c.other_context(instance), connection.number);
   c.relate(c.id(), unit::Dependency::Triggers, instance);

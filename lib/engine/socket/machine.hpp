@@ -77,6 +77,8 @@ class SocketMachine final : public Machine {
   void settings_replaced(MachineContext& context) override;
   void triggered_changed(MachineContext& context, UnitId triggered) override;
   void unit_loaded(MachineContext& context, UnitId loaded) override;
+  /// An instance whose connection waits has nobody else to close it.
+  [[nodiscard]] bool may_collect() const override { return connections_.empty(); }
   void save(Saver& to) const override;
   void load(Loader& from) override;
   void resume(MachineContext& context) override;

@@ -92,9 +92,13 @@ void SocketMachine::resume(MachineContext& c) {
   }
   status_.connections = static_cast<std::uint32_t>(connections_.size());
   if (open_) c.emit(Listen{c.id()});
-  if (control_.in_flight) {
+  if (control_.in_flight && control_.index < c.settings().commands(control_.list).size()) {
     c.expect_spawn(control_.spawn);
     c.emit(spawn_effect(c));
+  } else if (control_.in_flight) {
+    c.log(LogLevel::error, "socket-spawn-lost",
+          "The command that was about to run is not in the unit any more");
+    return control_ended(c, "resources");
   }
   switch (status_.state) {
     case SocketState::listening:

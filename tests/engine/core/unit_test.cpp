@@ -260,6 +260,15 @@ TEST_F(Units, ATimerStartsItsUnitAgainAndAgain) {
   EXPECT_FALSE(is_armed("a.timer", TimerKind::trigger));
 }
 
+TEST_F(Units, AConnectionForAUnitThatIsGoneIsClosed) {
+  Effects effects;
+  engine_.handle(Incoming{UnitId(4711), 5, "peer"}, now_, effects);
+  ASSERT_EQ(effects.size(), 1U);
+  const auto* const closed = std::get_if<CloseConnection>(&effects.front());
+  ASSERT_NE(closed, nullptr);
+  EXPECT_EQ(closed->connection, 5U);
+}
+
 TEST_F(Units, ReloadKeepsWhatRunsAndForgetsWhatIsGone) {
   add({Build("a.service"), Build("b.service"), Build("c.service")});
   start("a.service");

@@ -433,6 +433,8 @@ TEST(ServiceStart, LeftoversThatSurviveEverythingKeepTheServiceDown) {
   service.fire(TimerKind::operation);
   EXPECT_EQ(service.state(), ServiceState::failed);
   EXPECT_TRUE(service.context.all<Spawn>().empty());
+  ASSERT_EQ(service.context.all<CleanUp>().size(), 1U);
+  EXPECT_FALSE(service.context.all<CleanUp>().front().restarting);
 }
 
 TEST(ServiceStart, LeftoversThatTheUnitWantsToKeepAreOnlyReported) {
@@ -480,6 +482,18 @@ TEST(ServiceStart, AConnectionThatNobodyTookIsClosed) {
   const auto closed = service.context.all<CloseConnection>();
   ASSERT_EQ(closed.size(), 1U);
   EXPECT_EQ(closed[0].connection, 5U);
+}
+
+TEST(ServiceStart, AConnectionWhoseStartWasCalledOffIsClosed) {
+  Service service;
+  service.machine.take_connection(service.context, 5);
+  service.context.job = JobType::start;
+  service.machine.job_gone(service.context);
+  EXPECT_TRUE(service.context.all<CloseConnection>().empty()) << "another start is to come";
+  service.context.job = {};
+  service.machine.job_gone(service.context);
+  ASSERT_EQ(service.context.all<CloseConnection>().size(), 1U);
+  EXPECT_FALSE(service.machine.awaits_connection(5));
 }
 
 TEST(ServiceStart, AConnectionThatNoProcessHasYetOutlivesTheEngine) {

@@ -1,4 +1,5 @@
 // Socket units: binding, traffic, instances, limits, the way down.
+#include "engine/record.hpp"
 #include "engine/service/harness.hpp"
 #include "engine/socket/machine.hpp"
 
@@ -45,8 +46,10 @@ class Socket {
     machine().triggered_changed(context, kService);
   }
   /// An instance is loaded and gets its connection.
-  void instance(UnitId id, std::string_view name) {
-    context.add_neighbour(id, name).machine = std::make_unique<ServiceMachine>();
+  void instance(UnitId id, std::string_view name, ActiveState active = ActiveState::inactive) {
+    auto& neighbour = context.add_neighbour(id, name);
+    neighbour.active = active;
+    neighbour.machine = std::make_unique<ServiceMachine>();
     machine().unit_loaded(context, id);
   }
   SocketMachine& machine() {
@@ -221,7 +224,7 @@ TEST(SocketUnit, EveryConnectionGetsItsInstance) {
   Socket socket;
   socket.set(Directive::Accept, true);
   socket.listening();
-  socket.traffic(8, "1-127.0.0.1:22-127.0.0.1:4711");
+  socket.traffic(8, "127.0.0.1:22-127.0.0.1:4711");
   const auto loads = socket.context.all<LoadUnit>();
   ASSERT_EQ(loads.size(), 1U);
   EXPECT_EQ(loads[0].name.str(), "web@0-127.0.0.1:22-127.0.0.1:4711.service");
@@ -239,8 +242,8 @@ TEST(SocketUnit, NumbersItsOwnConnections) {
   Socket socket;
   socket.set(Directive::Accept, true);
   socket.listening();
-  socket.traffic(8, "8-4711-0");
-  socket.traffic(11, "11-4711-0");
+  socket.traffic(8, "4711-0");
+  socket.traffic(11, "4711-0");
   const auto loads = socket.context.all<LoadUnit>();
   ASSERT_EQ(loads.size(), 2U);
   EXPECT_EQ(loads[0].name.str(), "web@0-4711-0.service");
@@ -248,8 +251,57 @@ TEST(SocketUnit, NumbersItsOwnConnections) {
   // An instance may outlive the socket's run: no name comes twice.
   socket.stop();
   socket.listening();
-  socket.traffic(12, "12-4711-0");
+  socket.traffic(12, "4711-0");
   EXPECT_EQ(socket.context.all<LoadUnit>().back().name.str(), "web@2-4711-0.service");
+}
+
+TEST(SocketUnit, AnInstanceThatIsThereIsNobodyElses) {
+  Socket socket;
+  socket.set(Directive::Accept, true);
+  socket.listening();
+  // Of an earlier run, whose count went with the socket when it was dropped from memory.
+  socket.context.add_neighbour(UnitId(9), "web@0-4711-0.service").active = ActiveState::active;
+  socket.context.add_neighbour(UnitId(10), "web@1-4711-0.service");
+  socket.traffic(8, "4711-0");
+  ASSERT_EQ(socket.context.all<LoadUnit>().size(), 1U);
+  EXPECT_EQ(socket.context.all<LoadUnit>().back().name.str(), "web@2-4711-0.service");
+  // It came to be, and was started by somebody, while it was being loaded.
+  socket.instance(UnitId(11), "web@2-4711-0.service", ActiveState::active);
+  EXPECT_EQ(socket.context.all<CloseConnection>().size(), 1U);
+  EXPECT_EQ(socket.machine().socket_status()->connections, 0U);
+  EXPECT_TRUE(socket.context.requests.empty());
+  EXPECT_EQ(socket.state(), SocketState::listening);
+}
+
+TEST(SocketUnit, StaysInMemoryForItsInstances) {
+  Socket socket;
+  socket.set(Directive::Accept, true);
+  socket.listening();
+  socket.traffic(8, "4711-0");
+  socket.instance(UnitId(9), "web@0-4711-0.service");
+  socket.stop();
+  EXPECT_EQ(socket.state(), SocketState::dead);
+  EXPECT_FALSE(socket.machine().may_collect());
+  socket.machine().triggered_changed(socket.context, UnitId(9));
+  EXPECT_TRUE(socket.machine().may_collect());
+}
+
+TEST(SocketUnit, ACommandThatIsInTheUnitNoMoreHasFailed) {
+  Socket socket;
+  socket.commands(Directive::ExecStartPre, 1);
+  socket.start();
+  Saver saver;
+  socket.machine().save(saver);
+  const std::string record = saver.take();
+  Socket next;
+  Loader loader(record);
+  next.machine().load(loader);
+  next.context.state = socket.context.state;
+  next.machine().resume(next.context);
+  EXPECT_TRUE(next.context.all<Spawn>().empty());
+  next.event(UnitEmpty{next.context.id()});
+  EXPECT_EQ(next.state(), SocketState::failed);
+  EXPECT_EQ(next.result(), "resources");
 }
 
 TEST(SocketUnit, AnInstanceThatCannotBeRequestedFailsTheSocket) {
@@ -257,7 +309,7 @@ TEST(SocketUnit, AnInstanceThatCannotBeRequestedFailsTheSocket) {
   socket.set(Directive::Accept, true);
   socket.listening();
   socket.context.refuse_requests = true;
-  socket.traffic(8, "8-4711-0");
+  socket.traffic(8, "4711-0");
   socket.instance(UnitId(9), "web@0-4711-0.service");
   EXPECT_EQ(socket.state(), SocketState::failed);
   EXPECT_EQ(socket.result(), "resources");
@@ -270,7 +322,7 @@ TEST(SocketUnit, AConnectionThatIsToldAgainIsNotAcceptedTwice) {
   Socket socket;
   socket.set(Directive::Accept, true);
   socket.listening();
-  for (int i = 0; i < 2; ++i) socket.traffic(8, "1-127.0.0.1:22-127.0.0.1:4711");
+  for (int i = 0; i < 2; ++i) socket.traffic(8, "127.0.0.1:22-127.0.0.1:4711");
   EXPECT_EQ(socket.context.all<LoadUnit>().size(), 1U);
   EXPECT_EQ(socket.machine().socket_status()->accepted, 1U);
 }
@@ -281,11 +333,11 @@ TEST(SocketUnit, RefusesMoreConnectionsThanAllowed) {
   socket.set(Directive::MaxConnections, std::uint64_t{2});
   socket.set(Directive::MaxConnectionsPerSource, std::uint64_t{1});
   socket.listening();
-  socket.traffic(1, "1-10.0.0.9:22-10.0.0.1:1");
-  socket.traffic(2, "2-10.0.0.9:22-10.0.0.1:2");
+  socket.traffic(1, "10.0.0.9:22-10.0.0.1:1");
+  socket.traffic(2, "10.0.0.9:22-10.0.0.1:2");
   EXPECT_EQ(socket.machine().socket_status()->refused, 1U) << "the same source";
-  socket.traffic(3, "3-10.0.0.9:22-10.0.0.2:3");
-  socket.traffic(4, "4-10.0.0.9:22-10.0.0.3:4");
+  socket.traffic(3, "10.0.0.9:22-10.0.0.2:3");
+  socket.traffic(4, "10.0.0.9:22-10.0.0.3:4");
   EXPECT_EQ(socket.machine().socket_status()->refused, 2U) << "too many at all";
   const auto closed = socket.context.all<CloseConnection>();
   ASSERT_EQ(closed.size(), 2U);
@@ -301,7 +353,7 @@ TEST(SocketUnit, AStopClosesAndRemovesWhatItIsToldTo) {
   EXPECT_EQ(socket.state(), SocketState::dead);
   ASSERT_EQ(socket.context.all<CloseListen>().size(), 1U);
   EXPECT_TRUE(socket.context.all<CloseListen>()[0].remove_files);
-  socket.traffic(5, "5-late");
+  socket.traffic(5, "late");
   EXPECT_EQ(socket.context.all<CloseConnection>().size(), 1U);
 }
 
