@@ -78,8 +78,39 @@ Result<bool> edit_copy(const std::string& target, const std::string& content) {
   return true;
 }
 
+std::optional<unit::UnitName> template_of(const std::string& text) {
+  auto name = unit::UnitName::parse(text);
+  return name && name->is_template() ? std::optional(*std::move(name)) : std::nullopt;
+}
+
+/// The unit's own file; empty: there is none.
+Result<std::string> fragment_of(Session& session, const std::string& unit) {
+  if (const auto name = template_of(unit)) {
+    const unit::UnitSpecPtr found = load_template(session, *name);
+    return found ? found->fragment->path : std::string();
+  }
+  PIDWARD_TRY(const bus::Data path,
+              session.client().property(bus::unit_path(unit), bus::kUnitInterface, "FragmentPath"));
+  return path.text;
+}
+
+/// What the loader says of the files as they are now.
+void print_complaints(Session& session, const std::string& unit) {
+  if (const auto name = template_of(unit)) {
+    const unit::UnitSpecPtr found = load_template(session, *name);
+    if (!found) return;
+    for (const unit::Diagnostic& each : found->diagnostics) {
+      fmt::print(stderr, "{}\n", each.to_string());
+    }
+    return;
+  }
+  const auto found =
+      session.client().property(bus::unit_path(unit), bus::kUnitInterface, "Diagnostics");
+  if (found) print_diagnostics(*found, Told::all);
+}
+
 Result<std::string> target_file(Session& session, const std::string& unit,
-                                const bus::Properties& all) {
+                                const std::string& fragment) {
   const char* property = session.options().runtime ? "UnitRuntimeDirectory" : "UnitConfigDirectory";
   PIDWARD_TRY(const bus::Data directory,
               session.client().property(bus::kManagerPath, bus::kManagerInterface, property));
@@ -87,22 +118,20 @@ Result<std::string> target_file(Session& session, const std::string& unit,
     return Error(Errc::not_supported, "this pidward has no directory for changes of units");
   }
   if (!session.options().full) return fmt::format("{}/{}.d/override.conf", directory.text, unit);
-  const std::string& fragment = all.text("FragmentPath");
-  const bool yaml = fragment.size() > 5 && fragment.compare(fragment.size() - 5, 5, ".yaml") == 0;
-  return fmt::format("{}/{}{}", directory.text, unit, yaml ? ".yaml" : "");
+  return fmt::format("{}/{}{}", directory.text, unit, fragment.ends_with(".yaml") ? ".yaml" : "");
 }
 
 int edit_unit(Session& session, const std::string& unit) {
-  const auto all = session.client().properties(bus::unit_path(unit), bus::kUnitInterface);
-  if (!all) return report(all.error());
-  const bool exists = !all->text("FragmentPath").empty();
+  const auto fragment = fragment_of(session, unit);
+  if (!fragment) return report(fragment.error());
+  const bool exists = !fragment->empty();
   if (!exists && !session.options().force) {
     complain(fmt::format("No files found for {}. Use --force --full to make it.", unit));
     return kFailure;
   }
-  const auto target = target_file(session, unit, *all);
+  const auto target = target_file(session, unit, *fragment);
   if (!target) return report(target.error());
-  const std::string source = session.options().full && exists ? all->text("FragmentPath") : *target;
+  const std::string source = session.options().full && exists ? *fragment : *target;
   const auto before = sys::read_file(source);
   const auto kept = edit_copy(*target, before ? *before : std::string());
   if (!kept) return report(kept.error());
@@ -112,9 +141,7 @@ int edit_unit(Session& session, const std::string& unit) {
   }
   const auto reloaded = session.client().manager("Reload");
   if (!reloaded) return report(reloaded.error());
-  const auto found =
-      session.client().property(bus::unit_path(unit), bus::kUnitInterface, "Diagnostics");
-  if (found) print_diagnostics(*found, Told::all);
+  print_complaints(session, unit);
   return kSuccess;
 }
 

@@ -11,10 +11,7 @@
 #include "ctl/property_text.hpp"
 #include "ctl/verbs.hpp"
 #include "runtime/log_reader.hpp"
-#include "runtime/posix_files.hpp"
-#include "runtime/system_facts.hpp"
 #include "sys/fd.hpp"
-#include "unit/loader.hpp"
 
 namespace pidward::ctl {
 namespace {
@@ -109,30 +106,18 @@ int run_show(Session& session) {
 
 namespace {
 
-/// A template is no unit, so its files are found where the daemon looks for them.
-std::vector<std::string> files_of_template(Session& session, const unit::UnitName& name) {
-  const auto path =
-      session.client().property(bus::kManagerPath, bus::kManagerInterface, "UnitPath");
-  if (!path) return {};
-  const runtime::PosixFileSource source;
-  const auto scope = session.options().place.user ? unit::Scope::user : unit::Scope::system;
-  unit::LoaderContext context{.files = &source, .scope = scope};
-  context.specifiers = runtime::specifier_context(scope);
-  context.path.directories = path->strings();
-  const unit::UnitLoader loader(std::move(context));
-  const auto fragment = loader.load(name)->fragment;
-  if (!fragment) return {};
-  std::vector<std::string> files{fragment->path};
-  const unit::UnitSpecPtr instance = loader.load_file(fragment->path);
-  for (const unit::SourceFile& each : instance->dropins) files.push_back(each.path);
-  return files;
-}
-
 /// The files of a unit, and whether they changed since they were loaded.
 Result<std::pair<std::vector<std::string>, bool>> files_of(Session& session,
                                                            const std::string& name) {
   const auto parsed = unit::UnitName::parse(name);
-  if (parsed && parsed->is_template()) return std::pair(files_of_template(session, *parsed), false);
+  if (parsed && parsed->is_template()) {
+    std::vector<std::string> files;
+    const unit::UnitSpecPtr found = load_template(session, *parsed);
+    if (!found) return std::pair(files, false);
+    files.push_back(found->fragment->path);
+    for (const unit::SourceFile& each : found->dropins) files.push_back(each.path);
+    return std::pair(std::move(files), false);
+  }
   PIDWARD_TRY(const bus::Properties all,
               session.client().properties(bus::unit_path(name), bus::kUnitInterface));
   std::vector<std::string> files = all.strings("DropInPaths");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ctl/session.hpp"
+#include "unit/spec.hpp"
 
 namespace pidward::ctl {
 
@@ -78,6 +79,9 @@ int change_units(Session& session, const std::string& verb, const std::vector<st
 enum class Told : std::uint8_t { all, problems };
 /// Prints the loader's complaints about a unit to standard error.
 void print_diagnostics(const bus::Data& diagnostics, Told told);
+/// What the files of a template say, with its drop-ins, read as one of its instances from where the
+/// daemon looks for units; nullptr: there is none.
+unit::UnitSpecPtr load_template(Session& session, const unit::UnitName& name);
 /// Why a unit failed and what it said last, to standard error.
 void explain_failure(Session& session, const std::string& unit);
 /// "exited, status=203/EXEC (the program could not be executed)".

@@ -109,7 +109,8 @@ void Core::handle(const Event& event) {
         } else {
           if constexpr (std::is_same_v<T, Incoming>) {
             // Whom it came for is gone, and nobody else closes it.
-            if (find(about.unit) == nullptr) return emit(CloseConnection{about.connection});
+            const bool is_open = about.connection != 0;
+            if (is_open && find(about.unit) == nullptr) emit(CloseConnection{about.connection});
           }
           deliver(about.unit);
         }

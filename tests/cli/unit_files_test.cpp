@@ -117,6 +117,20 @@ TEST_F(UnitFiles, EditFullAndRevert) {
   EXPECT_EQ(ctl({"edit", "missing"}).code, 1);
 }
 
+TEST_F(UnitFiles, ATemplateIsEditedToo) {
+  unit("each@.service", "[Service]\nExecStart=/bin/sleep 100%i\n");
+  const CtlResult edited =
+      ctl({"edit", "each@"}, {}, {"PIDWARD_EDITOR=printf '[Service]\\nNice=3\\nRestrat=no\\n' >"});
+  EXPECT_EQ(edited.code, 0) << edited.err;
+  EXPECT_NE(edited.err.find("each@.service.d/override.conf:3"), std::string::npos) << edited.err;
+  EXPECT_EQ(ctl({"show", "-p", "Nice", "--value", "each@1"}).out, "3\n");
+  const CtlResult full =
+      ctl({"edit", "--full", "each@.service"}, {}, {"PIDWARD_EDITOR=sed -i s/100/200/"});
+  EXPECT_EQ(full.code, 0) << full.err;
+  EXPECT_NE(ctl({"cat", "each@"}).out.find("/bin/sleep 200%i"), std::string::npos);
+  EXPECT_EQ(ctl({"edit", "none@"}, {}, {"PIDWARD_EDITOR=true"}).code, 1);
+}
+
 TEST_F(UnitFiles, AnEditWithATypoSaysSoAtOnce) {
   const CtlResult edited =
       ctl({"edit", "web"}, {}, {"PIDWARD_EDITOR=printf '[Service]\\nRestrat=no\\n' >"});
