@@ -25,6 +25,9 @@ struct ImplicitContext {
 /// Call it once, after every file was read.
 void complete_unit(UnitSpec& spec, const ImplicitContext& context);
 
+/// Whether a socket runs anything of its own; only then do its execution settings mean something.
+[[nodiscard]] bool socket_runs_commands(const Settings& settings);
+
 /// Adds After= on the members of a target (and Before= is theirs), unless one side says
 /// DefaultDependencies=no or the opposite order was asked for. `load` gives a member's spec, or
 /// nullptr.

@@ -130,14 +130,6 @@ void add_activated_service(UnitSpec& spec) {
   add_edge(spec, Dependency::Before, Origin::implicit, service);
 }
 
-/// Whether the socket runs anything, and its execution settings mean something.
-bool has_commands(const Settings& settings) {
-  constexpr std::array kCommands{Directive::ExecStartPre, Directive::ExecStartPost,
-                                 Directive::ExecStopPre, Directive::ExecStopPost};
-  return std::ranges::any_of(
-      kCommands, [&settings](Directive each) { return !settings.commands(each).empty(); });
-}
-
 }  // namespace
 
 void add_exec_dependencies(UnitSpec& spec, const ImplicitContext& context) {
@@ -206,7 +198,7 @@ void complete_socket(UnitSpec& spec, const ImplicitContext& context) {
       add_edge(spec, Dependency::After, Origin::implicit, *name);
     }
   }
-  if (has_commands(spec.settings)) add_exec_dependencies(spec, context);
+  if (socket_runs_commands(spec.settings)) add_exec_dependencies(spec, context);
   add_slice(spec, context);
   if (!spec.settings.boolean(Directive::DefaultDependencies)) return;
   add_edge(spec, Dependency::Before, Origin::defaulted, "sockets.target");
@@ -215,3 +207,14 @@ void complete_socket(UnitSpec& spec, const ImplicitContext& context) {
 }
 
 }  // namespace pidward::unit::detail
+
+namespace pidward::unit {
+
+bool socket_runs_commands(const Settings& settings) {
+  constexpr std::array kCommands{Directive::ExecStartPre, Directive::ExecStartPost,
+                                 Directive::ExecStopPre, Directive::ExecStopPost};
+  return std::ranges::any_of(
+      kCommands, [&settings](Directive each) { return !settings.commands(each).empty(); });
+}
+
+}  // namespace pidward::unit

@@ -276,12 +276,11 @@ Result<Value> parse_stream(const Row& row, std::string_view text, const ParseCon
       (colon != std::string_view::npos && word != "fd" && !takes_path)) {
     NearestWord nearest(word);
     for (const std::string_view choice : row.choices) nearest.consider(choice);
-    Error error = not_a(
-        text,
-        "a stream: null, tty, journal, inherit, socket, fd:NAME, file:PATH and the like are known");
-    if (const auto near = nearest.get())
-      return std::move(error).advise(fmt::format("Did you mean {}?", *near));
-    return error;
+    return with_nearest(
+        not_a(text,
+              "a stream: null, tty, journal, inherit, socket, fd:NAME, file:PATH and the like are "
+              "known"),
+        nearest);
   }
   const auto kind = static_cast<std::int64_t>(found - row.choices.begin());
   if (colon == std::string_view::npos) {

@@ -13,6 +13,12 @@ Error not_a(std::string_view found, std::string_view what) {
   return {Errc::syntax, fmt::format("'{}' is not {}", found, what)};
 }
 
+Error with_nearest(Error error, const NearestWord& nearest) {
+  const auto near = nearest.get();
+  if (!near) return error;
+  return std::move(error).advise(fmt::format("Did you mean {}?", *near));
+}
+
 Status drop(const ParseContext& context, Error error) {
   if (context.notes == nullptr) return error;
   context.notes->push_back({true, error.message(), error.advice()});

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "unit/nearest.hpp"
 #include "unit/value_parse.hpp"
 
 namespace pidward::unit::detail {
@@ -14,6 +15,8 @@ inline constexpr std::uint64_t kMax32 = std::numeric_limits<std::uint32_t>::max(
 
 /// An Errc::syntax error: "'FOUND' is not WHAT".
 Error not_a(std::string_view found, std::string_view what);
+/// With the nearest known word as advice, where there is one.
+Error with_nearest(Error error, const NearestWord& nearest);
 /// Leaves a bad word out where the context takes notes; returns the error where it does not.
 Status drop(const ParseContext& context, Error error);
 void remark(const ParseContext& context, std::string message, std::string advice = {});

@@ -108,11 +108,10 @@ std::string enumeration_of(std::span<const std::string_view> words) {
 Error not_one_of(std::string_view found, std::span<const std::string_view> words, bool booleans) {
   NearestWord nearest(found);
   for (const std::string_view word : words) nearest.consider(word);
-  Error error(Errc::syntax, fmt::format("'{}' is none of {}{}", found, booleans ? "yes, no, " : "",
-                                        enumeration_of(words)));
-  if (const auto word = nearest.get())
-    return std::move(error).advise(fmt::format("Did you mean {}?", *word));
-  return error;
+  return with_nearest(
+      Error(Errc::syntax, fmt::format("'{}' is none of {}{}", found, booleans ? "yes, no, " : "",
+                                      enumeration_of(words))),
+      nearest);
 }
 
 /// Words that mean one of the known ones; systemd still reads them.

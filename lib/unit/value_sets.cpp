@@ -42,12 +42,6 @@ constexpr std::array<std::string_view, 13> kControllers{"cpu",
                                                         "bpf-socket-bind",
                                                         "bpf-restrict-network-interfaces"};
 
-Error with_nearest(Error error, const NearestWord& nearest) {
-  const auto near = nearest.get();
-  if (!near) return error;
-  return std::move(error).advise(fmt::format("Did you mean {}?", *near));
-}
-
 }  // namespace
 
 Result<Value> parse_capabilities(std::string_view text, const ParseContext& context) {

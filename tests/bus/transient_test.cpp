@@ -410,6 +410,26 @@ TEST_F(TransientUnits, AScopeIsNotMadeOfTheDaemonOrOfNothing) {
   EXPECT_FALSE(refusal(client, "file.scope", Wish().pidfd(file.get())).empty());
 }
 
+TEST_F(TransientUnits, ControllersAreDelegatedByName) {
+  start();
+  Client client = this->client();
+  const auto wish = [](const std::vector<std::string>& controllers) {
+    return Wish()
+        .command("ExecStart", {"/bin/sleep", "infinity"})
+        .list("DelegateControllers", controllers);
+  };
+  EXPECT_EQ(run(client, "some.service", wish({"pids", "cpu"})), "done");
+  EXPECT_EQ(run(client, "none.service", wish({})), "done");
+  const auto some = client.properties(bus::unit_path("some.service"));
+  const auto none = client.properties(bus::unit_path("none.service"));
+  ASSERT_TRUE(some && none);
+  EXPECT_TRUE(some->flag("Delegate"));
+  EXPECT_EQ(some->strings("DelegateControllers"), (std::vector<std::string>{"cpu", "pids"}));
+  EXPECT_TRUE(none->flag("Delegate"));
+  EXPECT_TRUE(none->strings("DelegateControllers").empty());
+  EXPECT_FALSE(refusal(client, "wrong.service", wish({"nonsense"})).empty());
+}
+
 TEST_F(TransientUnits, ADelegatedUnitTakesInProcessesWhileItIsUp) {
   unit("mine.service", kSleeper);
   start();

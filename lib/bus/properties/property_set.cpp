@@ -113,6 +113,7 @@ Status PropertySet::read_one(const std::string& name, const std::string& type, R
   for (const Section section : sections()) {
     if (row == nullptr) row = unit::find_bus_row(section, stem);
   }
+  if (row == nullptr && stem == "DelegateControllers") row = &unit::row(Directive::Delegate);
   if (row == nullptr && stem == "RequiresOverridable") row = &unit::row(Directive::Requires);
   if (row == nullptr && stem == "RequisiteOverridable") row = &unit::row(Directive::Requisite);
   if (row == nullptr) {
@@ -128,12 +129,6 @@ Result<bool> PropertySet::read_special(const std::string& name, const std::strin
   if (name == "Assignments") {
     if (type != "a(ss)") return expecting(name, type, "a(ss)");
     PIDWARD_CHECK(read_assignments(in));
-    return true;
-  }
-  if (name == "DelegateControllers" && !only_changeable_) {
-    if (type != "as") return expecting(name, type, "as");
-    PIDWARD_TRY(Value value, decode_value(unit::row(Directive::Delegate), type, in));
-    PIDWARD_CHECK(add(unit::row(Directive::Delegate), std::move(value)));
     return true;
   }
   if (std::string bound; ends_with(name, "Scale", bound)) {

@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "engine/service/rules.hpp"
+#include "unit/implicit.hpp"
 
 namespace pidward::engine {
 
@@ -15,23 +16,11 @@ std::unique_ptr<Machine> make_socket_machine(const unit::UnitSpec& spec) {
   return std::make_unique<SocketMachine>(spec);
 }
 
-namespace {
-
-bool runs_commands(const unit::Settings& settings) {
-  for (const Directive list : {Directive::ExecStartPre, Directive::ExecStartPost,
-                               Directive::ExecStopPre, Directive::ExecStopPost}) {
-    if (!settings.commands(list).empty()) return true;
-  }
-  return false;
-}
-
-}  // namespace
-
 SocketMachine::SocketMachine(const unit::UnitSpec& spec)
-    : has_commands_(runs_commands(spec.settings)) {}
+    : has_commands_(unit::socket_runs_commands(spec.settings)) {}
 
 void SocketMachine::settings_replaced(MachineContext& context) {
-  has_commands_ = runs_commands(context.settings());
+  has_commands_ = unit::socket_runs_commands(context.settings());
 }
 
 StartOutcome SocketMachine::start(MachineContext& context, std::uint32_t leftovers) {
